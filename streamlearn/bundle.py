@@ -1,0 +1,207 @@
+"""The saved run: a folder with the model as skops file, a manifest, metrics, history.
+
+Every file is written under another name, synced and renamed; the manifest is written last, so
+that a folder with a manifest is a complete run.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from streamlearn.errors import BundleError
+
+if TYPE_CHECKING:
+    from streamlearn.result import Result
+
+__all__ = ["load_run", "refuse_occupied", "save_run", "write_atomically"]
+
+FORMAT = 1
+_TRUSTED_PREFIXES = ("sklearn.", "numpy.", "scipy.", "streamlearn.", "builtins.", "collections.")
+
+
+def write_atomically(path: Path, write: Callable[[Any], None]) -> None:
+    """Write a file so that it is either complete or not there.
+
+    Parameters
+    ----------
+    write : callable
+        Takes the open binary file.
+    """
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            write(file)
+            file.flush()
+            os.fsync(file.fileno())
+        os.chmod(name, 0o644)
+        os.replace(name, path)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise
+    if os.name == "posix":
+        folder = os.open(path.parent, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+
+
+def _write_text(path: Path, text: str) -> None:
+    write_atomically(path, lambda file: file.write(text.encode()))
+
+
+def refuse_occupied(path: str | os.PathLike[str], *, overwrite: bool) -> None:
+    """Refuse a folder that holds a run already, before any work is done.
+
+    Raises
+    ------
+    BundleError
+    """
+    folder = Path(path)
+    if folder.exists() and not folder.is_dir():
+        raise BundleError(f"{folder}: a run needs a folder, and this is a file; choose another")
+    if (folder / "manifest.json").exists() and not overwrite:
+        raise BundleError(
+            f"{folder} holds a run already; choose another folder, or replace it with "
+            "overwrite=True or --overwrite"
+        )
+
+
+def save_run(result: Result, path: str | os.PathLike[str], *, overwrite: bool = False) -> str:
+    """Write a result to a folder; see `streamlearn.result.Result.save`."""
+    import skops.io
+
+    from streamlearn.report.html import write_report
+
+    refuse_occupied(path, overwrite=overwrite)
+    folder = Path(path)
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "manifest.json").unlink(missing_ok=True)
+    try:
+        write_atomically(folder / "model.skops", lambda file: skops.io.dump(result.estimator, file))
+    except OSError:
+        raise
+    except Exception as error:
+        raise BundleError(
+            f"{folder}: the estimator cannot be written as a skops file: {error}; "
+            "result.estimator is fitted all the same, and can be pickled"
+        ) from error
+    saved = replace(result, path=os.fspath(path))
+    _write_text(folder / "metrics.json", _json(metrics_of(saved)))
+    lines = [_json({**asdict(record), "curve": record.curve}, indent=None) for record in saved.history]
+    _write_text(folder / "history.jsonl", "".join(f"{line}\n" for line in lines))
+    write_atomically(folder / "report.html", lambda file: write_report(saved, file))
+    manifest = {
+        "format": FORMAT,
+        "complete": True,
+        **saved.manifest,
+        "plan": saved.plan.to_dict(),
+        "memory": asdict(saved.memory),
+        "warnings": list(saved.warnings),
+    }
+    _write_text(folder / "manifest.json", _json(manifest))
+    object.__setattr__(result, "path", os.fspath(path))
+    return os.fspath(path)
+
+
+def metrics_of(result: Result) -> dict[str, Any]:
+    """Return the run's numbers: rows, scores, memory, seconds."""
+    memory = result.memory
+    return {
+        "rows": asdict(result.rows),
+        "epochs": len(result.history),
+        "loss": result.history[-1].loss if result.history else None,
+        "loss_name": result.history[-1].loss_name if result.history else None,
+        "scores": result.scores,
+        "memory": {
+            "limit_bytes": memory.limit_bytes,
+            "reserved_bytes": memory.reserved_bytes,
+            "projected_bytes": memory.projected_bytes,
+            "measured_bytes": memory.measured_bytes,
+            "exact": memory.exact,
+            "within": memory.within,
+        },
+        "seconds": result.seconds,
+    }
+
+
+def _json(value: Any, indent: int | None = 2) -> str:
+    return json.dumps(value, indent=indent, default=_plain, allow_nan=True)
+
+
+def _plain(value: Any) -> Any:
+    if hasattr(value, "tolist"):
+        return value.tolist()
+    return str(value)
+
+
+def load_run(path: str | os.PathLike[str], *, trusted: Sequence[str] = ()) -> Result:
+    """Give a saved run back.
+
+    Parameters
+    ----------
+    path : path of a run folder
+    trusted : sequence of str
+        Full names of your own classes and functions that the model may contain; those of
+        scikit-learn, NumPy, SciPy and streamlearn need not be named.
+
+    Raises
+    ------
+    BundleError
+        If the folder holds no complete run, or the model contains what is not trusted.
+    """
+    import skops.io
+
+    from streamlearn.plan.plan import Plan
+    from streamlearn.result import MemoryReport, Result, Sample
+    from streamlearn.stream.epochs import EpochRecord
+    from streamlearn.stream.reader import RowCount
+
+    folder = Path(path)
+    if not (folder / "manifest.json").exists():
+        detail = "an unfinished one" if (folder / "model.skops").exists() else "none"
+        raise BundleError(f"{folder}: no complete run is here (found {detail})")
+    try:
+        manifest = json.loads((folder / "manifest.json").read_text())
+        metrics = json.loads((folder / "metrics.json").read_text())
+        lines = (folder / "history.jsonl").read_text().splitlines()
+        unknown = [
+            name
+            for name in skops.io.get_untrusted_types(file=folder / "model.skops")
+            if name not in trusted and not name.startswith(_TRUSTED_PREFIXES)
+        ]
+        if unknown:
+            raise BundleError(
+                f"{folder}: the model contains {', '.join(unknown)}, which is not scikit-learn's; "
+                f"if you trust the file, load it with trusted={unknown!r}"
+            )
+        estimator = skops.io.load(
+            folder / "model.skops",
+            trusted=skops.io.get_untrusted_types(file=folder / "model.skops"),
+        )
+    except (OSError, ValueError, KeyError) as error:
+        raise BundleError(f"{folder}: the run cannot be read: {error}") from error
+    memory = manifest.pop("memory")
+    memory["timeline"] = tuple(Sample(**sample) for sample in memory["timeline"])
+    history = []
+    for line in lines:
+        record = json.loads(line)
+        record["curve"] = tuple((int(rows), float(loss)) for rows, loss in record["curve"])
+        history.append(EpochRecord(**record))
+    return Result(
+        estimator=estimator,
+        plan=Plan.from_dict(manifest.pop("plan")),
+        history=tuple(history),
+        memory=MemoryReport(**{**memory, "resizes": tuple(memory["resizes"])}),
+        rows=RowCount(**metrics["rows"]),
+        seconds=metrics["seconds"],
+        warnings=tuple(manifest.pop("warnings")),
+        manifest={k: v for k, v in manifest.items() if k not in ("format", "complete")},
+        path=os.fspath(path),
+    )

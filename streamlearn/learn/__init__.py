@@ -1,0 +1,1 @@
+"""How each scikit-learn estimator learns from chunks."""

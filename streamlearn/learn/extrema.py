@@ -1,0 +1,80 @@
+"""Smallest and largest value of each column."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from streamlearn.chunk import Block
+from streamlearn.learn.base import Accumulator
+from streamlearn.learn.moments import refuse_infinite
+from streamlearn.learn.replay import frame_like, matrix_of
+
+__all__ = ["Extrema"]
+
+
+class Extrema:
+    """Fits `sklearn.preprocessing.MinMaxScaler` and `MaxAbsScaler`.
+
+    Parameters
+    ----------
+    estimator : MinMaxScaler or MaxAbsScaler
+    """
+
+    def __init__(self, estimator: Any) -> None:
+        self._step = type(estimator).__name__
+        self._low: NDArray[Any] | None = None
+        self._high: NDArray[Any] | None = None
+        self._seen: NDArray[np.int64] | None = None
+        self._rows = 0
+
+    def update(self, X: Block, y: Any, sample_weight: Any) -> None:
+        """See `Accumulator.update`."""
+        del y, sample_weight
+        matrix = matrix_of(X)
+        low, high = np.fmin.reduce(matrix, axis=0), np.fmax.reduce(matrix, axis=0)
+        if np.isinf(low).any() or np.isinf(high).any():
+            refuse_infinite(matrix, X, self._step)
+        seen = np.full(matrix.shape[1], len(matrix), dtype=np.int64)
+        if np.isnan(matrix.sum(axis=0, dtype=np.float64)).any():
+            seen -= np.isnan(matrix).sum(axis=0)
+        self._include(low, high, seen, len(matrix))
+
+    def _include(
+        self, low: NDArray[Any], high: NDArray[Any], seen: NDArray[np.int64], rows: int
+    ) -> None:
+        self._rows += rows
+        if self._low is None or self._high is None or self._seen is None:
+            self._low, self._high, self._seen = low, high, seen
+            return
+        self._low = np.fmin(self._low, low)
+        self._high = np.fmax(self._high, high)
+        self._seen = self._seen + seen
+
+    def merge(self, other: Extrema) -> None:
+        """See `Accumulator.merge`."""
+        if other._low is not None and other._high is not None and other._seen is not None:
+            self._include(other._low, other._high, other._seen, other._rows)
+
+    def fill(self, imputer: Any) -> None:
+        """See `Fillable.fill`."""
+        if self._low is None or self._high is None or self._seen is None:
+            return
+        values = np.asarray(imputer.statistics_, dtype=np.float64)
+        if not imputer.keep_empty_features:
+            kept = np.flatnonzero(~np.isnan(values))
+            values = values[kept]
+            self._low, self._high, self._seen = self._low[kept], self._high[kept], self._seen[kept]
+        values = np.where(self._seen < self._rows, values, np.nan).astype(self._low.dtype)
+        self._low = np.fmin(self._low, values)
+        self._high = np.fmax(self._high, values)
+
+    def finish(self, estimator: Any, sample: Any) -> Accumulator | None:
+        """See `Accumulator.finish`: the two extreme rows are all the scalers need."""
+        assert self._low is not None
+        assert self._high is not None
+        estimator.fit(frame_like(sample, np.vstack([self._low, self._high])))
+        estimator.n_samples_seen_ = self._rows
+        return None

@@ -1,0 +1,163 @@
+"""Learning in order: an estimator with ``partial_fit``, fed batch by batch."""
+
+from __future__ import annotations
+
+import copy
+import inspect
+import warnings
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from streamlearn.errors import DivergenceError, UsageError
+from streamlearn.learn.target import TargetProfile
+
+__all__ = ["SequentialLearner", "is_classifier", "needs_target"]
+
+_COEFFICIENTS = ("coef_", "intercept_", "coefs_", "intercepts_", "cluster_centers_", "components_")
+
+
+def is_classifier(estimator: Any) -> bool:
+    """Whether scikit-learn calls the estimator a classifier."""
+    from sklearn.base import is_classifier as ask
+
+    return bool(ask(estimator))
+
+
+def needs_target(estimator: Any) -> bool:
+    """Whether the estimator cannot learn without a target."""
+    from sklearn.base import is_classifier as ask, is_regressor
+
+    return bool(ask(estimator) or is_regressor(estimator))
+
+
+def own_batch_size(estimator: Any, columns: int) -> int | None:
+    """Return the estimator's own ``batch_size``, or None where it leaves that open."""
+    size = getattr(estimator, "batch_size", None)
+    if isinstance(size, int) and not isinstance(size, bool):
+        return size
+    if type(estimator).__name__ == "IncrementalPCA" and size is None:
+        return 5 * columns
+    return None
+
+
+class SequentialLearner:
+    """Feeds batches to ``partial_fit`` with classes, balanced weights and a seed supplied.
+
+    It is the loop one would write by hand::
+
+        model = clone(estimator)
+        for X, y in batches:
+            model.partial_fit(X, y, classes=classes)
+
+    Parameters
+    ----------
+    estimator : estimator with partial_fit
+        The caller's own copy, which is fitted in place.
+    profile : TargetProfile or None
+        Classes and counts, for classifiers.
+    seed : int
+        Given to the estimator where its ``random_state`` is None.
+    """
+
+    def __init__(self, estimator: Any, profile: TargetProfile | None, seed: int) -> None:
+        self.estimator = estimator
+        self._accepts = set(inspect.signature(estimator.partial_fit).parameters)
+        self._original = {}
+        self.classes: NDArray[Any] | None = None
+        if profile is not None and is_classifier(estimator):
+            self.classes, _ = profile.classes()
+        parameters = estimator.get_params(deep=False)
+        if parameters.get("early_stopping") is True:
+            raise UsageError(
+                f"{type(estimator).__name__}(early_stopping=True) cannot learn from batches; "
+                "leave it False and pass early_stopping=True and validation=0.1 to fit (or "
+                "--early-stopping --validation 0.1)"
+            )
+        if "random_state" in parameters and parameters["random_state"] is None:
+            self._set("random_state", seed)
+        weight = parameters.get("class_weight")
+        if isinstance(weight, str) and weight == "balanced" and profile is not None:
+            self._set("class_weight", profile.class_weights())
+        self.batches = 0
+
+    def _set(self, name: str, value: Any) -> None:
+        self._original[name] = getattr(self.estimator, name)
+        setattr(self.estimator, name, value)
+
+    def learn(self, X: Any, y: Any, weight: NDArray[np.float64] | None) -> None:
+        """Show the estimator one batch.
+
+        Raises
+        ------
+        DivergenceError
+            If its coefficients are no longer finite.
+        """
+        arguments: dict[str, Any] = {}
+        if y is not None and "y" in self._accepts:
+            arguments["y"] = y
+        if self.classes is not None and "classes" in self._accepts and self.batches == 0:
+            arguments["classes"] = self.classes
+        if weight is not None:
+            if "sample_weight" not in self._accepts:
+                raise UsageError(
+                    f"{type(self.estimator).__name__}.partial_fit takes no sample_weight; "
+                    "leave weight= out"
+                )
+            arguments["sample_weight"] = weight
+        try:
+            with warnings.catch_warnings():
+                # The number of iterations is the number of epochs, which the user chose.
+                warnings.filterwarnings("ignore", category=_convergence_warning())
+                self.estimator.partial_fit(X, **arguments)
+        except ValueError as error:
+            if "under-/overflow" in str(error):
+                raise self._diverged() from error
+            raise
+        self.batches += 1
+        self._check()
+
+    def _check(self) -> None:
+        for name in _COEFFICIENTS:
+            value = getattr(self.estimator, name, None)
+            for part in value if isinstance(value, list) else [value]:
+                if part is None or np.isfinite(np.sum(part)):
+                    continue
+                if not np.isfinite(part).all():
+                    raise self._diverged()
+
+    def _diverged(self) -> DivergenceError:
+        parameters = self.estimator.get_params(deep=False)
+        name = type(self.estimator).__name__
+        hints = ["scale the features (StandardScaler before the model)"]
+        if "eta0" in parameters:
+            hints.append(
+                f"lower eta0 (now {parameters['eta0']:g}, learning_rate="
+                f"{parameters.get('learning_rate')!r})"
+            )
+        if "learning_rate_init" in parameters:
+            hints.append(f"lower learning_rate_init (now {parameters['learning_rate_init']:g})")
+        if "alpha" in parameters and isinstance(parameters["alpha"], float):
+            hints.append(f"raise alpha (now {parameters['alpha']:g})")
+        return DivergenceError(
+            f"{name} ran to NaN or infinity in batch {self.batches + 1}; {', or '.join(hints)}"
+        )
+
+    def finish(self, names: list[str] | None) -> Any:
+        """Give the parameters back as the user set them, and the feature names if it saw a table."""
+        for name, value in self._original.items():
+            setattr(self.estimator, name, value)
+        if names is not None and self.batches:
+            self.estimator.feature_names_in_ = np.asarray(names, dtype=object)
+        return self.estimator
+
+    def snapshot(self) -> Any:
+        """Return a copy of the estimator as it stands."""
+        return copy.deepcopy(self.estimator)
+
+
+def _convergence_warning() -> type[Warning]:
+    from sklearn.exceptions import ConvergenceWarning
+
+    return ConvergenceWarning

@@ -1,0 +1,172 @@
+"""Memory as arithmetic: limit, reserved, projected, measured.
+
+*Limit* is the budget. *Reserved* is what the process held when the call came. *Projected* is
+the highest the process should reach: reserved, plus the most that any pass holds at once.
+*Measured* is what the kernel counted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from streamlearn.errors import MemoryBudgetError
+from streamlearn.sizes import format_bytes
+
+__all__ = ["Demand", "MemoryPlan", "Term", "plan_memory"]
+
+STATISTICS_BLOCK_ROWS = 8_192
+_SLACK_BYTES = 24_000_000
+"""Allocator slack, and modules imported on the way."""
+_LEAST_ROWS = 256
+_MOST_ROWS = 65_536
+_CHUNK_BYTES = 16_000_000
+_MB = 1_000_000
+
+
+@dataclass(frozen=True)
+class Term:
+    """One thing a pass holds."""
+
+    what: str
+    size_bytes: int
+
+
+@dataclass(frozen=True)
+class Demand:
+    """What a pass holds, as far as the chunk size does not matter, and per row of a chunk."""
+
+    name: str
+    reader_bytes: int
+    """Of one open reader, whatever the chunk size."""
+    row_bytes: float
+    """A reader holds for each row of the chunk it is making."""
+    chunk_row_bytes: float
+    """Decoded bytes of one row of a finished chunk."""
+    chunks_in_flight: int
+    """Finished chunks that may wait, over all readers."""
+    held: tuple[Term, ...]
+    """Everything else: batches, matrices, statistics, model."""
+
+    def terms(self, chunk_rows: int, readers: int) -> tuple[Term, ...]:
+        """Return what the pass holds with this chunk size and as many readers."""
+        waiting = int(self.chunk_row_bytes * chunk_rows * self.chunks_in_flight * readers)
+        return (
+            Term(
+                f"{readers} reader{'s' if readers > 1 else ''}: buffers, pages, chunk",
+                readers * int(self.reader_bytes + self.row_bytes * chunk_rows),
+            ),
+            Term("chunks in flight", waiting),
+            *self.held,
+        )
+
+    def total(self, chunk_rows: int, readers: int) -> int:
+        """Return the bytes of all terms."""
+        return sum(term.size_bytes for term in self.terms(chunk_rows, readers))
+
+
+@dataclass(frozen=True)
+class MemoryPlan:
+    """Whether it fits, and with which chunk size."""
+
+    limit_bytes: int
+    reserved_bytes: int
+    projected_bytes: int
+    floor_bytes: int
+    """The smallest budget that would do."""
+    chunk_rows: int
+    readers: int
+    passes: tuple[tuple[str, tuple[Term, ...]], ...]
+    """What each pass holds, by its name."""
+    requested_rows: int | None = None
+    """The chunk size asked for, where the budget allows only a smaller one."""
+
+
+def plan_memory(
+    demands: Sequence[Demand],
+    *,
+    limit_bytes: int,
+    reserved_bytes: int,
+    chunk_size: int | None = None,
+    readers: int = 1,
+) -> MemoryPlan:
+    """Choose the largest chunk, and as many readers, as fit in the budget.
+
+    Parameters
+    ----------
+    demands : sequence of Demand
+        What each pass holds.
+    chunk_size : int, optional
+        Rows asked for; fewer are taken where the budget needs it.
+
+    Raises
+    ------
+    MemoryBudgetError
+        If even the smallest chunk does not fit; the message has the budget that would do.
+
+    Examples
+    --------
+    >>> demand = Demand("learn", 10_000_000, 500, 150, 2, (Term("batch", 5_000_000),))
+    >>> plan = plan_memory([demand], limit_bytes=512_000_000, reserved_bytes=200_000_000)
+    >>> plan.chunk_rows, plan.projected_bytes
+    (65536, 291429200)
+    """
+    most = chunk_size or _default_rows(demands)
+    least = min(most, _LEAST_ROWS)
+
+    def projected(rows: int, count: int) -> int:
+        peak = max((demand.total(rows, count) for demand in demands), default=0)
+        return reserved_bytes + _SLACK_BYTES + peak
+
+    floor = -(-projected(least, 1) // _MB) * _MB
+    if floor > limit_bytes:
+        raise _does_not_fit(demands, limit_bytes, reserved_bytes, floor, least)
+    count = max(1, readers)
+    while count > 1 and projected(min(most, 4 * _LEAST_ROWS), count) > limit_bytes:
+        count -= 1
+    rows = most
+    if projected(rows, count) > limit_bytes:
+        low, high = least, most
+        while high - low > max(1, low // 64):
+            middle = (low + high) // 2
+            low, high = (middle, high) if projected(middle, count) <= limit_bytes else (low, middle)
+        rows = low
+    return MemoryPlan(
+        limit_bytes=limit_bytes,
+        reserved_bytes=reserved_bytes,
+        projected_bytes=projected(rows, count),
+        floor_bytes=floor,
+        chunk_rows=rows,
+        readers=count,
+        passes=tuple(
+            (
+                demand.name,
+                (
+                    Term("held at the start (reserved)", reserved_bytes),
+                    Term("slack", _SLACK_BYTES),
+                    *demand.terms(rows, count),
+                ),
+            )
+            for demand in demands
+        ),
+        requested_rows=chunk_size if chunk_size is not None and rows < chunk_size else None,
+    )
+
+
+def _default_rows(demands: Sequence[Demand]) -> int:
+    widest = max((demand.chunk_row_bytes for demand in demands), default=1.0)
+    return int(max(_LEAST_ROWS, min(_MOST_ROWS, _CHUNK_BYTES / max(1.0, widest))))
+
+
+def _does_not_fit(
+    demands: Sequence[Demand], limit: int, reserved: int, floor: int, rows: int
+) -> MemoryBudgetError:
+    worst = max(demands, key=lambda demand: demand.total(rows, 1))
+    largest = max(worst.terms(rows, 1), key=lambda term: term.size_bytes)
+    return MemoryBudgetError(
+        f"pass {worst.name!r} needs {format_bytes(worst.total(rows, 1) + _SLACK_BYTES)} "
+        f"(most of it: {largest.what}, {format_bytes(largest.size_bytes)}), but the budget of "
+        f"{format_bytes(limit)} less {format_bytes(reserved)} already in use by the process "
+        f"leaves {format_bytes(limit - reserved)}; use memory_budget='{floor // _MB}MB' or "
+        f"--memory-budget {floor // _MB}MB, a smaller batch_size, or fewer features"
+    )

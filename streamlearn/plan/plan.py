@@ -1,0 +1,99 @@
+"""The plan: which passes, over which columns, why, and what they are projected to hold."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from streamlearn.plan.memory import MemoryPlan, Term
+from streamlearn.sizes import format_bytes
+
+__all__ = ["Pass", "Plan"]
+
+
+@dataclass(frozen=True)
+class Pass:
+    """One reading of the data."""
+
+    name: str
+    why: str
+    """What is learned, and by which steps."""
+    columns: tuple[str, ...]
+    """Stored columns that are read."""
+    rows: int
+    """Rows read, before any filter."""
+    size_bytes: int
+    """Decoded bytes read."""
+    times: int = 1
+    """How often it is done (epochs)."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What fitting will do, known before the first row is read."""
+
+    estimator: str
+    """The estimator as scikit-learn prints it."""
+    passes: tuple[Pass, ...]
+    memory: MemoryPlan
+    batch_rows: int | None
+    """Rows given to the model at once; None where there is no sequential model."""
+    epochs: int
+    threads: int
+    notes: tuple[str, ...] = ()
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the plan as plain values, for JSON."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> Plan:
+        """Read what `to_dict` wrote."""
+        memory = dict(values["memory"])
+        memory["passes"] = tuple(
+            (name, tuple(Term(**term) for term in terms)) for name, terms in memory["passes"]
+        )
+        passes = tuple(
+            Pass(**{**item, "columns": tuple(item["columns"])}) for item in values["passes"]
+        )
+        rest = {**values, "memory": MemoryPlan(**memory), "passes": passes}
+        return cls(**{**rest, "notes": tuple(values["notes"])})
+
+    def __str__(self) -> str:
+        lines = ["Passes over the data"]
+        for number, item in enumerate(self.passes, 1):
+            times = f" x {item.times}" if item.times > 1 else ""
+            lines.append(
+                f"  {number}. {item.name}{times}: {item.rows:,} rows, "
+                f"{len(item.columns)} columns, {format_bytes(item.size_bytes)} decoded"
+            )
+            lines.append(f"     {item.why}")
+            lines.append(f"     reads {_short(item.columns)}")
+        memory = self.memory
+        lines += [
+            "",
+            "Memory",
+            f"  limit      {format_bytes(memory.limit_bytes):>10}   the budget",
+            f"  reserved   {format_bytes(memory.reserved_bytes):>10}   held by the process now",
+            f"  projected  {format_bytes(memory.projected_bytes):>10}   the highest it should reach",
+            f"  floor      {format_bytes(memory.floor_bytes):>10}   the smallest budget that would do",
+        ]
+        for name, terms in memory.passes:
+            lines.append(f"  {name}")
+            lines += [f"    {format_bytes(term.size_bytes):>10}  {term.what}" for term in terms]
+        lines += ["", f"Chunk: {memory.chunk_rows:,} rows, {memory.readers} reader(s)"]
+        if self.batch_rows is not None:
+            lines.append(f"Batch: {self.batch_rows:,} rows, {self.epochs} epoch(s)")
+        lines += [f"Note: {note}" for note in self.notes]
+        return "\n".join(lines)
+
+    def _repr_html_(self) -> str:
+        from html import escape
+
+        return f"<pre>{escape(str(self))}</pre>"
+
+
+def _short(names: Sequence[str], most: int = 12) -> str:
+    shown = ", ".join(names[:most])
+    return f"{shown} and {len(names) - most} more" if len(names) > most else shown

@@ -1,0 +1,1 @@
+"""Raw columns to matrix: one kernel per scikit-learn transformer, composed."""

@@ -1,0 +1,83 @@
+"""What every kernel offers, and the kernel that always works."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+import numpy as np
+import pyarrow as pa
+
+from streamlearn.chunk import Block
+from streamlearn.prepare.frame import to_frame
+
+__all__ = ["ChainKernel", "EstimatorKernel", "Kernel", "PassthroughKernel"]
+
+
+class Kernel(Protocol):
+    """A fitted transformer as array operations on blocks of rows.
+
+    ``apply`` never changes its input, and equals the ``transform`` of the estimator it was
+    compiled from.
+    """
+
+    width: int | None
+    """Output columns, or None where only applying it tells."""
+
+    def apply(self, X: Block) -> Block:
+        """Transform a block of rows."""
+        ...
+
+
+class EstimatorKernel:
+    """The estimator's own ``transform``, on a frame: slower than a kernel, never wrong.
+
+    Parameters
+    ----------
+    estimator : fitted transformer
+    """
+
+    width: int | None = None
+
+    def __init__(self, estimator: Any) -> None:
+        self._estimator = estimator
+        self._named = hasattr(estimator, "feature_names_in_")
+
+    def apply(self, X: Block) -> Block:
+        """See `Kernel.apply`."""
+        if isinstance(X, pa.RecordBatch):
+            frame = to_frame(X)
+            X = frame if self._named else frame.to_numpy()
+        return self._estimator.transform(X)
+
+
+class PassthroughKernel:
+    """Columns as they are."""
+
+    def __init__(self, width: int) -> None:
+        self.width: int | None = width
+
+    def apply(self, X: Block) -> Block:
+        """See `Kernel.apply`."""
+        return X
+
+
+class ChainKernel:
+    """Kernels one after the other.
+
+    Parameters
+    ----------
+    kernels : sequence of Kernel
+        At least one.
+    """
+
+    def __init__(self, kernels: Sequence[Kernel]) -> None:
+        self.kernels = tuple(kernels)
+        self.width: int | None = self.kernels[-1].width
+
+    def apply(self, X: Block) -> Block:
+        """See `Kernel.apply`."""
+        for kernel in self.kernels:
+            X = kernel.apply(X)
+        return X
+

@@ -1,0 +1,262 @@
+"""Categories to codes straight from Arrow columns: no Python object per cell.
+
+Each encoder is asked once what it makes of each of its own categories; the answers become a
+table from category to output, so every option of the encoder is honoured by construction.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from streamlearn.chunk import Block
+from streamlearn.errors import CellError
+
+__all__ = ["CategoryIndex", "OneHotKernel", "OrdinalKernel", "category_rows"]
+
+_UNKNOWN = -1
+_DENSE_RANGE = 1 << 20
+"""Widest span of integer categories looked up by position in a table."""
+
+
+class CategoryIndex:
+    """Position of each value among a column's fitted categories, or -1.
+
+    Parameters
+    ----------
+    categories : array of shape (n_categories,)
+        Sorted, as scikit-learn keeps them; a missing value, if any, stands last.
+    """
+
+    def __init__(self, categories: NDArray[Any]) -> None:
+        self._categories = categories
+        missing = [is_missing(value) for value in categories[-1:]]
+        self._missing = len(categories) - 1 if any(missing) else _UNKNOWN
+        self._known = categories[: len(categories) - 1] if any(missing) else categories
+        self._numeric = categories.dtype.kind in "biuf"
+        self._value_sets: dict[str, pa.Array] = {}
+        self._low = 0
+        self._table: NDArray[np.int32] | None = None
+        if self._numeric and len(self._known):
+            known = np.asarray(self._known)
+            low, high = known[0], known[-1]
+            whole = known.dtype.kind in "biu" or bool((known == np.floor(known)).all())
+            if whole and abs(float(low)) < 2**62 and float(high) - float(low) < _DENSE_RANGE:
+                self._low = int(low)
+                self._table = np.full(int(high) - int(low) + 1, _UNKNOWN, dtype=np.int32)
+                self._table[known.astype(np.int64) - self._low] = np.arange(len(known))
+
+    def find(self, column: Any) -> NDArray[np.int32]:
+        """Return the positions of a column's values, shape (rows,)."""
+        if isinstance(column, pa.Array):
+            number = pa.types.is_integer(column.type) or pa.types.is_floating(column.type)
+            if self._numeric and number:
+                return self._find_numbers(np.asarray(column.to_numpy(zero_copy_only=False)))
+            return self._find_arrow(column)
+        if self._numeric and column.dtype.kind in "biuf":
+            return self._find_numbers(column)
+        return self._find_arrow(pa.array(column.tolist(), from_pandas=True))
+
+    def _find_numbers(self, values: NDArray[Any]) -> NDArray[np.int32]:
+        if self._table is not None and values.dtype.kind in "iu":
+            shifted = values.astype(np.int64) - self._low
+            inside = (shifted >= 0) & (shifted < len(self._table))
+            if inside.all():
+                return self._table[shifted]
+            return np.where(
+                inside, self._table.take(shifted, mode="clip"), np.int32(_UNKNOWN)
+            ).astype(np.int32)
+        known = np.asarray(self._known)
+        if not len(known):
+            found = np.full(len(values), _UNKNOWN, dtype=np.int32)
+        else:
+            place = np.searchsorted(known, values).clip(max=len(known) - 1)
+            found = np.where(known[place] == values, place, _UNKNOWN).astype(np.int32)
+        if values.dtype.kind == "f":
+            found[np.isnan(values)] = self._missing
+        return found
+
+    def _find_arrow(self, column: pa.Array) -> NDArray[np.int32]:
+        known = self._value_sets.get(str(column.type))
+        if known is None:
+            known = pa.array(self._known.tolist(), from_pandas=True)
+            try:
+                known = known.cast(column.type)
+            except pa.ArrowException:
+                known = pa.array([], type=column.type)
+            self._value_sets[str(column.type)] = known
+        found = pc.index_in(column, value_set=known).fill_null(_UNKNOWN).to_numpy()
+        if column.null_count and self._missing != _UNKNOWN:
+            found = np.where(column.is_null().to_numpy(zero_copy_only=False), self._missing, found)
+        return np.asarray(found, dtype=np.int32)
+
+
+def is_missing(value: Any) -> bool:
+    """Whether a category stands for missing values."""
+    return value is None or (isinstance(value, float | np.floating) and bool(np.isnan(value)))
+
+
+def category_rows(categories: list[NDArray[Any]]) -> Any:
+    """Return a frame whose row ``i`` holds category ``i`` of every column, cycled where short."""
+    import pandas as pd
+
+    longest = max((len(found) for found in categories), default=0)
+    columns = [
+        pd.Series(np.resize(found, longest), dtype=found.dtype) for found in categories
+    ]
+    frame = pd.concat(columns, axis=1) if columns else pd.DataFrame(index=range(longest))
+    frame.columns = pd.RangeIndex(len(columns))
+    return frame
+
+
+def _columns(X: Block) -> list[Any]:
+    if isinstance(X, pa.RecordBatch):
+        return list(X.columns)
+    return [X[:, index] for index in range(X.shape[1])]
+
+
+def _names(estimator: Any) -> list[str]:
+    return [
+        str(name)
+        for name in getattr(estimator, "feature_names_in_", range(estimator.n_features_in_))
+    ]
+
+
+def _ask(estimator: Any) -> Any:
+    """What the encoder makes of its own categories, a row per category."""
+    frame = category_rows(list(estimator.categories_))
+    if hasattr(estimator, "feature_names_in_"):
+        frame.columns = estimator.feature_names_in_
+        return estimator.transform(frame)
+    if all(found.dtype == object for found in estimator.categories_):
+        return estimator.transform(frame.to_numpy(dtype=object))
+    return estimator.transform(frame.to_numpy())
+
+
+def _refuse_unknown(X: Block, column: int, row: int, name: str, step: str) -> CellError:
+    cell = _columns(X)[column][row]
+    shown = cell.as_py() if isinstance(cell, pa.Scalar) else cell
+    return CellError(
+        row,
+        name,
+        f"{shown!r} is a category that was not there when {step} was fitted; "
+        "fit with handle_unknown='ignore' (one-hot) or 'use_encoded_value' (ordinal)",
+    )
+
+
+class OneHotKernel:
+    """A fitted OneHotEncoder: for each column, the output position of each category.
+
+    Parameters
+    ----------
+    estimator : fitted sklearn.preprocessing.OneHotEncoder
+    """
+
+    def __init__(self, estimator: Any) -> None:
+        self.sparse: bool = estimator.sparse_output
+        self.dtype = np.dtype(estimator.dtype)
+        self._names = _names(estimator)
+        self._indexes = [CategoryIndex(found) for found in estimator.categories_]
+        answers = _ask(estimator)
+        self.width: int | None = int(answers.shape[1])
+        widths = np.asarray(estimator._n_features_outs)
+        starts = np.concatenate([[0], np.cumsum(widths)])
+        self._refuses = estimator.handle_unknown == "error"
+        groups_unknown = estimator.handle_unknown in ("infrequent_if_exist", "warn")
+        infrequent = (
+            estimator.infrequent_categories_
+            if getattr(estimator, "_infrequent_enabled", False)
+            else [None] * len(widths)
+        )
+        self._tables: list[NDArray[np.int32]] = []
+        answers = answers.tocsc() if hasattr(answers, "tocsc") else np.asarray(answers)
+        for index, found in enumerate(estimator.categories_):
+            part = answers[: len(found), starts[index] : starts[index + 1]]
+            table = np.full(len(found) + 1, _UNKNOWN, dtype=np.int32)
+            rows, places = part.nonzero()
+            table[rows] = places + starts[index]
+            if groups_unknown and infrequent[index] is not None:
+                table[-1] = table[np.flatnonzero(found == infrequent[index][0])[0]]
+            self._tables.append(table)
+
+    def positions(self, X: Block) -> NDArray[np.int32]:
+        """Return output columns, shape (rows, input columns); -1 where the row has none."""
+        columns = _columns(X)
+        out = np.empty((len(columns[0]), len(columns)), dtype=np.int32)
+        for index, column in enumerate(columns):
+            found = self._indexes[index].find(column)
+            if self._refuses and (unknown := found == _UNKNOWN).any():
+                raise _refuse_unknown(
+                    X, index, int(unknown.argmax()), self._names[index], "OneHotEncoder"
+                )
+            # Unknown is -1, and so the last entry of the table.
+            out[:, index] = self._tables[index][found]
+        return out
+
+    def nonzeros(self, counts: list[NDArray[np.int64]]) -> int:
+        """Ones written for this many rows of each category of each column."""
+        return sum(
+            int(count[self._tables[index][: len(count)] >= 0].sum())
+            for index, count in enumerate(counts)
+        )
+
+    def apply(self, X: Block) -> Block:
+        """See `streamlearn.prepare.base.Kernel.apply`."""
+        positions = self.positions(X)
+        rows = len(positions)
+        if not self.sparse:
+            out = np.zeros((rows, self.width or 0), self.dtype)
+            self.write_positions(positions, out)
+            return out
+        from scipy import sparse
+
+        present = positions >= 0
+        indptr = np.zeros(rows + 1, dtype=np.int32)
+        np.cumsum(present.sum(axis=1), out=indptr[1:])
+        data = np.ones(indptr[-1], dtype=self.dtype)
+        return sparse.csr_matrix((data, positions[present], indptr), shape=(rows, self.width))
+
+    @staticmethod
+    def write_positions(positions: NDArray[np.int32], out: NDArray[Any]) -> None:
+        """Set the ones in a zeroed dense matrix."""
+        rows, columns = np.nonzero(positions >= 0)
+        out[rows, positions[rows, columns]] = 1
+
+
+class OrdinalKernel:
+    """A fitted OrdinalEncoder: for each column, the code of each category.
+
+    Parameters
+    ----------
+    estimator : fitted sklearn.preprocessing.OrdinalEncoder
+    """
+
+    def __init__(self, estimator: Any) -> None:
+        self.width: int | None = int(estimator.n_features_in_)
+        self.dtype = np.dtype(estimator.dtype)
+        self._names = _names(estimator)
+        self._indexes = [CategoryIndex(found) for found in estimator.categories_]
+        self._refuses = estimator.handle_unknown == "error"
+        answers = np.asarray(_ask(estimator))
+        unknown = 0 if self._refuses else estimator.unknown_value
+        self._tables = [
+            np.concatenate([answers[: len(found), index], [unknown]]).astype(self.dtype)
+            for index, found in enumerate(estimator.categories_)
+        ]
+
+    def apply(self, X: Block) -> Block:
+        """See `streamlearn.prepare.base.Kernel.apply`."""
+        columns = _columns(X)
+        out = np.empty((len(columns[0]), len(columns)), self.dtype)
+        for index, column in enumerate(columns):
+            found = self._indexes[index].find(column)
+            if self._refuses and (unknown := found == _UNKNOWN).any():
+                raise _refuse_unknown(
+                    X, index, int(unknown.argmax()), self._names[index], "OrdinalEncoder"
+                )
+            out[:, index] = self._tables[index][found]
+        return out

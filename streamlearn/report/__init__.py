@@ -1,0 +1,1 @@
+"""The result as text, HTML and pictures: renderers of finished values."""

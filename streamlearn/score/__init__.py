@@ -1,0 +1,1 @@
+"""Streaming metrics: ``update``, ``merge``, ``value``."""

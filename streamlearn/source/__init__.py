@@ -1,0 +1,1 @@
+"""Where rows come from: sources know their schema and fragments, and read."""

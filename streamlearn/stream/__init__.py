@@ -1,0 +1,1 @@
+"""Chunks on the move, inside the budget."""

@@ -1,0 +1,77 @@
+"""The memory budget as people say it, in bytes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from streamlearn.errors import MemoryBudgetError, UsageError
+from streamlearn.sizes import format_bytes, parse_bytes
+
+__all__ = ["available_bytes", "resolve_budget"]
+
+_CGROUP_FILES = (
+    "/sys/fs/cgroup/memory.max",
+    "/sys/fs/cgroup/memory/memory.limit_in_bytes",
+)
+
+
+def available_bytes(reserved_bytes: int) -> int:
+    """Return what this process may hold: the container's limit, or its memory plus what is free."""
+    import psutil
+
+    room = int(psutil.virtual_memory().available) + reserved_bytes
+    for name in _CGROUP_FILES:
+        try:
+            text = Path(name).read_text().strip()
+        except OSError:
+            continue
+        if text.isdigit() and int(text) < 2**60:
+            room = min(room, int(text))
+    return room
+
+
+def resolve_budget(budget: str | int | None, reserved_bytes: int) -> int:
+    """Return a budget in bytes.
+
+    Parameters
+    ----------
+    budget : str or int or None
+        ``"512MB"``, ``"2GiB"`` or bytes; ``"auto"`` (or None) for half of what is available;
+        ``"50%"`` for a share of it; ``"+300MB"`` above what the process holds already.
+    reserved_bytes : int
+        What the process holds now.
+
+    Raises
+    ------
+    MemoryBudgetError
+        If the process holds more than the budget already.
+    UsageError
+        If the budget cannot be read.
+
+    Examples
+    --------
+    >>> resolve_budget("512MB", 100), resolve_budget("+1MB", 2_000_000)
+    (512000000, 3000000)
+    """
+    if budget is None or budget == "auto":
+        limit = max(available_bytes(reserved_bytes) // 2, reserved_bytes + 1)
+    elif isinstance(budget, str) and budget.strip().endswith("%"):
+        try:
+            share = float(budget.strip()[:-1])
+        except ValueError:
+            share = -1.0
+        if not 0 < share <= 100:
+            raise UsageError(f"{budget!r} is not a share of memory; write for example '50%'")
+        limit = int(available_bytes(reserved_bytes) * share / 100)
+    elif isinstance(budget, str) and budget.strip().startswith("+"):
+        limit = reserved_bytes + parse_bytes(budget.strip()[1:])
+    else:
+        limit = parse_bytes(budget)
+    if limit <= reserved_bytes:
+        raise MemoryBudgetError(
+            f"the memory budget is {format_bytes(limit)}, but the process holds "
+            f"{format_bytes(reserved_bytes)} already (Python, the libraries, your own data); "
+            f"use a budget above {format_bytes(reserved_bytes * 1.3)}, or say '+300MB' for what "
+            "may come on top"
+        )
+    return limit

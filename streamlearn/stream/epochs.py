@@ -1,0 +1,266 @@
+"""Learning in order: batches of one size, epoch after epoch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack, closing
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from streamlearn.chunk import Chunk
+from streamlearn.errors import CellError, DataError
+from streamlearn.learn.sequential import SequentialLearner
+from streamlearn.plan.order import Shuffle
+from streamlearn.prepare.base import Kernel
+from streamlearn.prepare.frame import numbers
+from streamlearn.score.base import Score, answers_of
+from streamlearn.score.progressive import ProgressiveLoss
+from streamlearn.stream.events import BatchLearned, EpochEnded, PassEnded, PassStarted
+from streamlearn.stream.prefetch import ahead
+from streamlearn.stream.reader import Reader, RowCount, count_part
+from streamlearn.stream.rebatch import Rebatcher, rebatch
+from streamlearn.stream.scratch import Scratch
+from streamlearn.stream.statistics import located
+
+__all__ = ["Epochs", "EpochRecord", "Stopping"]
+
+
+@dataclass(frozen=True)
+class Stopping:
+    """When to stop before the last epoch: as scikit-learn's SGD does, on the held-out score."""
+
+    tol: float
+    n_iter_no_change: int
+    score: str
+    """Name of the metric; greater is better."""
+
+
+@dataclass(frozen=True)
+class EpochRecord:
+    """What one epoch achieved."""
+
+    epoch: int
+    rows: int
+    """Rows learned in the epoch."""
+    loss: float | None
+    """Mean progressive loss: of each batch before it was learned."""
+    loss_name: str
+    held_out: dict[str, float] | None
+    """Scores of the held-out rows after the epoch."""
+    seconds: float
+    curve: tuple[tuple[int, float], ...] = ()
+    """Progressive loss against rows learned so far, over all epochs."""
+
+
+@dataclass
+class Epochs:
+    """Trains a learner for some epochs.
+
+    Parameters
+    ----------
+    reader : Reader
+    kernel : Kernel or None
+        Raw columns to the model's matrix; None where the model takes the columns as they are.
+    learner : SequentialLearner
+    batch_rows : int
+    epochs : int
+    shuffle : Shuffle or None
+        Order of rows; None: as stored.
+    new_score : callable
+        Makes empty scores for the held-out rows.
+    stopping : Stopping or None
+    scratch_dir : path or None
+    """
+
+    reader: Reader
+    kernel: Kernel | None
+    learner: SequentialLearner
+    batch_rows: int
+    epochs: int
+    shuffle: Shuffle | None
+    new_score: Callable[[], Score]
+    stopping: Stopping | None = None
+    scratch_dir: str | None = None
+    first_pass: int = 1
+    rows: RowCount = field(default_factory=RowCount)
+    records: list[EpochRecord] = field(default_factory=list)
+    _learned: int = 0
+
+    def run(self) -> None:
+        """Learn; `records` and `rows` then hold what happened."""
+        with ExitStack() as stack:
+            held = Scratch(self.scratch_dir) if self.reader.validation else None
+            store = Scratch(self.scratch_dir) if self.shuffle is not None else None
+            for scratch in (held, store):
+                if scratch is not None:
+                    stack.enter_context(scratch)
+            if store is not None:
+                for prepared in self._started("prepare", self._read(held)):
+                    store.append(prepared)
+            best, worse = -np.inf, 0
+            for epoch in range(self.epochs):
+                stream: Iterator[Chunk]
+                if store is not None:
+                    stream = self._shuffled(store, epoch)
+                else:
+                    stream = self._read(held if epoch == 0 else None)
+                self._epoch(epoch, stream, held)
+                if self.stopping is not None:
+                    scores = self.records[-1].held_out or {}
+                    score = scores.get(self.stopping.score, -np.inf)
+                    worse = worse + 1 if score < best + self.stopping.tol else 0
+                    best = max(best, score)
+                    if worse >= self.stopping.n_iter_no_change:
+                        return
+
+    def _started(self, name: str, stream: Iterator[Chunk]) -> Iterator[Chunk]:
+        governor = self.reader.governor
+        begin = governor.seconds
+        rows = self.reader.dataset.rows
+        governor.tell(PassStarted(begin, name, self.first_pass, 0, rows))
+        self.first_pass += 1
+        with closing(stream) as chunks:  # type: ignore[type-var]
+            yield from chunks
+        governor.tell(PassEnded(governor.seconds, name, governor.seconds - begin))
+
+    def _epoch(self, epoch: int, stream: Iterator[Chunk], held: Scratch | None) -> None:
+        governor = self.reader.governor
+        begin = governor.seconds
+        meter = ProgressiveLoss(self.learner.estimator, self.learner.classes)
+        curve = []
+        before = self._learned
+        name = f"learn, epoch {epoch + 1} of {self.epochs}"
+        for number, batch in enumerate(self._started(name, stream), 1):
+            loss = meter.before(batch.X, batch.y) if self.learner.batches else None
+            self._learn(batch)
+            self._learned += len(batch)
+            if loss is not None:
+                curve.append((self._learned, loss))
+            governor.tell(
+                BatchLearned(governor.seconds, epoch + 1, number, self._learned, loss)
+            )
+        if self._learned == before:
+            raise DataError(
+                f"there is no row to learn from: of {self.rows.read:,} rows read, "
+                f"{self.rows.filtered:,} were filtered by where= and {self.rows.held_out:,} held out"
+            )
+        scores = self._score(held)
+        loss = meter.value()
+        governor.tell(EpochEnded(governor.seconds, epoch + 1, loss, meter.name, scores))
+        self.records.append(
+            EpochRecord(
+                epoch + 1,
+                self._learned - before,
+                loss,
+                meter.name,
+                scores,
+                governor.seconds - begin,
+                tuple(_thin(curve)),
+            )
+        )
+
+    def _learn(self, batch: Chunk) -> None:
+        try:
+            self.learner.learn(batch.X, batch.y, batch.weight)
+        except ValueError as error:
+            if isinstance(error, DataError) or hasattr(error, "exit_code"):
+                raise
+            raise self._explain(error, batch) from error
+
+    def _explain(self, error: ValueError, batch: Chunk) -> DataError:
+        """Find the cell that the model would not take."""
+        dense = batch.X if isinstance(batch.X, np.ndarray) else getattr(batch.X, "data", None)
+        if isinstance(dense, np.ndarray) and dense.dtype.kind == "f":
+            bad = ~np.isfinite(dense)
+            if bad.any() and dense.ndim == 2:
+                row, column = (int(part) for part in np.argwhere(bad)[0])
+                names = self.reader.features if self.kernel is None else None
+                shown = names[column] if names else f"output {column} of the preprocessing"
+                model = type(self.learner.estimator).__name__
+                return DataError(
+                    f"{self.reader.dataset.locate(int(batch.rows[row]))}: column {shown!r} is "
+                    f"{dense[row, column]}, which {model} does not take; put a SimpleImputer "
+                    "before it, or filter such rows with where="
+                )
+        place = self.reader.dataset.locate(int(batch.rows[0]))
+        return DataError(f"the batch that begins at {place} cannot be learned: {error}")
+
+    def _read(self, held: Scratch | None) -> Iterator[Chunk]:
+        """Yield prepared batches in source order; held-out rows go to scratch, if it is given."""
+        first = held is not None or not self.records
+        aside = Rebatcher(self.batch_rows)
+        account = RowCount()
+
+        def raw() -> Iterator[Chunk]:
+            with closing(self.reader.parts()) as parts:  # type: ignore[type-var]
+                for part in parts:
+                    count_part(part, account)
+                    self.reader.governor.after_chunk(account.read)
+                    if part.held is not None and held is not None:
+                        for batch in aside.push(part.held):
+                            held.append(self._prepare(batch))
+                    if part.learn is not None:
+                        yield part.learn
+
+        threads = min(1, self.reader.threads)
+        prepared = ahead(rebatch(raw(), self.batch_rows), self._prepare, threads=threads)
+        with closing(prepared) as batches:  # type: ignore[type-var]
+            yield from batches
+        if held is not None:
+            for batch in aside.rest():
+                held.append(self._prepare(batch))
+        account.check()
+        if first:
+            self.rows = account
+
+    def _prepare(self, batch: Chunk) -> Chunk:
+        try:
+            if self.kernel is not None:
+                X = self.kernel.apply(batch.X)
+            else:
+                X = batch.X
+            if isinstance(X, pa.RecordBatch):
+                X = numbers(X, order="C")
+        except CellError as error:
+            raise located(error, self.reader.dataset, batch) from None
+        return Chunk(X, batch.rows, batch.y, batch.weight)
+
+    def _shuffled(self, store: Scratch, epoch: int) -> Iterator[Chunk]:
+        assert self.shuffle is not None
+        shuffle = self.shuffle
+
+        def groups() -> Iterable[Chunk]:
+            done = 0
+            for blocks, order in shuffle.groups(store.rows, epoch):
+                group = Chunk.concat([store.read(start, stop) for start, stop in blocks])
+                done += len(group)
+                yield Chunk(
+                    group.X[order],
+                    group.rows[order],
+                    None if group.y is None else group.y[order],
+                    None if group.weight is None else group.weight[order],
+                )
+                self.reader.governor.after_chunk(done)
+
+        yield from rebatch(groups(), self.batch_rows)
+
+    def _score(self, held: Scratch | None) -> dict[str, float] | None:
+        if held is None or not held.rows:
+            return None
+        scores = self.new_score()
+        for start in range(0, held.rows, self.batch_rows):
+            part = held.read(start, min(held.rows, start + self.batch_rows))
+            if part.y is not None:
+                scores.update(part.y, answers_of(self.learner.estimator, part.X), part.weight)
+        return dict(scores.value())
+
+
+def _thin(curve: list[tuple[int, float]], most: int = 200) -> list[tuple[int, float]]:
+    """At most this many points, evenly spread, the last one kept."""
+    if len(curve) <= most:
+        return curve
+    picks = np.unique(np.linspace(0, len(curve) - 1, most).astype(int))
+    return [curve[index] for index in picks]

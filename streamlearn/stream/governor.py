@@ -1,0 +1,162 @@
+"""Keeps the process inside its budget: measures each chunk, and adapts the next.
+
+The actuators are the chunk size and giving memory back; never the batch, never the result.
+Chunks grow by their measured peak cost per row, not by what is free between them.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from streamlearn.errors import MemoryBudgetError
+from streamlearn.sizes import format_bytes
+from streamlearn.stream.events import ChunkRead, ChunkResized, Event, Listener, Reclaimed
+from streamlearn.stream.probe import Probe
+from streamlearn.stream.reclaim import RECLAIMERS
+
+__all__ = ["Governor", "MemoryUse"]
+
+_SOFT, _HARD = 0.80, 0.92
+_LEAST_ROWS = 256
+_RECLAIM_EVERY_S = 0.25
+_GC_SHARE = 0.05
+"""Garbage collection may take this share of the time."""
+
+
+@dataclass(frozen=True)
+class MemoryUse:
+    """The four numbers of a run."""
+
+    limit_bytes: int
+    reserved_bytes: int
+    projected_bytes: int
+    measured_bytes: int
+    """Highest resident memory from the call to its return."""
+    exact: bool
+    """Whether measured is the kernel's high-water mark, or the highest sample."""
+
+    @property
+    def within(self) -> bool:
+        """Whether the budget was kept."""
+        return self.measured_bytes <= self.limit_bytes
+
+
+class Governor:
+    """Watches memory and steers the chunk size.
+
+    Parameters
+    ----------
+    limit_bytes : int
+    chunk_rows : int
+        To begin with, and at most.
+    probe : Probe
+    emit : callable
+        Takes events.
+    reclaimers : sequence of (name, callable)
+        Ways of giving memory back, cheapest first.
+    clock : callable
+        Seconds.
+    """
+
+    def __init__(
+        self,
+        *,
+        limit_bytes: int,
+        chunk_rows: int,
+        probe: Probe,
+        emit: Listener = lambda event: None,
+        reclaimers: Sequence[tuple[str, Callable[[], None]]] = RECLAIMERS,
+        clock: Callable[[], float] = time.perf_counter,
+    ) -> None:
+        self.limit_bytes = limit_bytes
+        self.chunk_rows = chunk_rows
+        self.peak_bytes = 0
+        self._most_rows = chunk_rows
+        self._probe = probe
+        self._emit = emit
+        self._reclaimers = reclaimers
+        self._clock = clock
+        self._began = clock()
+        self._reclaimed_at = -_RECLAIM_EVERY_S
+        self._collecting_s = 0.0
+        self._calm = 0
+        probe.reset()
+
+    @property
+    def seconds(self) -> float:
+        """Since the run began."""
+        return self._clock() - self._began
+
+    def tell(self, event: Event) -> None:
+        """Pass an event on to the listeners."""
+        self._emit(event)
+
+    def after_chunk(self, rows_read: int) -> None:
+        """Measure, give memory back and resize as needed; call at a chunk or batch boundary.
+
+        Raises
+        ------
+        MemoryBudgetError
+            If the process holds more than its budget and nothing more can be given back.
+        """
+        peak = self._probe.peak()
+        rss = self._probe.rss()
+        self.peak_bytes = max(self.peak_bytes, peak)
+        self._probe.reset()
+        self._emit(ChunkRead(self.seconds, rows_read, rss, peak, self.chunk_rows))
+        if peak > _HARD * self.limit_bytes:
+            self._resize(
+                max(_LEAST_ROWS, self.chunk_rows // 2),
+                f"peak {format_bytes(peak)} is above {_HARD:.0%} of {format_bytes(self.limit_bytes)}",
+            )
+            self._calm = 0
+        elif peak < _SOFT * self.limit_bytes:
+            self._calm += 1
+            if self._calm >= 16 and self.chunk_rows < self._most_rows:
+                # Twice the rows must not cost more than the room that is left.
+                self._resize(min(self._most_rows, self.chunk_rows * 3 // 2), "memory is calm")
+                self._calm = 0
+        if rss > _SOFT * self.limit_bytes:
+            rss = self._reclaim(rss)
+        if rss > self.limit_bytes:
+            raise MemoryBudgetError(
+                f"the process holds {format_bytes(rss)} after {rows_read:,} rows of this pass, "
+                f"above the budget of {format_bytes(self.limit_bytes)}, and nothing more can be "
+                f"given back; use a budget of {format_bytes(rss * 1.25)} or more"
+            )
+
+    def reclaim(self) -> None:
+        """Give back what is free, cheaply: between passes, when references are gone."""
+        self._reclaim(self._probe.rss(), force=True)
+
+    def _reclaim(self, rss: int, *, force: bool = False) -> int:
+        now = self.seconds
+        if not force and now - self._reclaimed_at < _RECLAIM_EVERY_S:
+            return rss
+        self._reclaimed_at = now
+        for kind, give_back in self._reclaimers:
+            if kind == "gc":
+                if rss < _HARD * self.limit_bytes or self._collecting_s > _GC_SHARE * max(now, 1):
+                    continue
+                start = self._clock()
+                give_back()
+                self._collecting_s += self._clock() - start
+            else:
+                give_back()
+            after = self._probe.rss()
+            if rss - after > 1_000_000:
+                self._emit(Reclaimed(self.seconds, kind, rss - after, after))
+            rss = after
+        return rss
+
+    def _resize(self, rows: int, reason: str) -> None:
+        if rows != self.chunk_rows:
+            self._emit(ChunkResized(self.seconds, self.chunk_rows, rows, reason))
+            self.chunk_rows = rows
+
+    def finish(self) -> int:
+        """Return the highest resident memory of the whole run, in bytes."""
+        self.peak_bytes = max(self.peak_bytes, self._probe.peak())
+        return self.peak_bytes

@@ -1,0 +1,99 @@
+"""The passes of statistics: every block shown once to every step that can learn from it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from streamlearn.chunk import Chunk
+from streamlearn.errors import CellError, DataError
+from streamlearn.learn.graph import Node, PassState
+from streamlearn.learn.target import TargetProfile
+from streamlearn.plan.memory import STATISTICS_BLOCK_ROWS
+from streamlearn.source.base import Fragment
+from streamlearn.source.dataset import Dataset
+from streamlearn.stream.prefetch import ordered
+from streamlearn.stream.reader import Reader, RowCount, count_part
+from streamlearn.stream.rebatch import Rebatcher
+
+__all__ = ["Statistics", "located", "statistics_pass"]
+
+_SAMPLE_ROWS = 8
+
+
+@dataclass
+class Statistics:
+    """What one pass has taught."""
+
+    state: PassState = field(default_factory=PassState)
+    profile: TargetProfile | None = None
+    rows: RowCount = field(default_factory=RowCount)
+    sample: Any = None
+    """The first rows, as read."""
+
+
+def statistics_pass(
+    reader: Reader, root: Node | None, new_profile: Callable[[], TargetProfile] | None
+) -> Statistics:
+    """Read all rows once; accumulate fragment by fragment, merge in source order.
+
+    Parameters
+    ----------
+    root : Node or None
+        Steps to learn, if any.
+    new_profile : callable or None
+        Makes an empty profile of the target, if it is wanted.
+    """
+    found = Statistics(profile=new_profile() if new_profile else None)
+
+    def work(fragment: Fragment) -> Iterator[int | Statistics]:
+        mine = Statistics(profile=new_profile() if new_profile else None)
+        blocks = Rebatcher(STATISTICS_BLOCK_ROWS)
+        for part in reader.fragment(fragment):
+            count_part(part, mine.rows)
+            if part.learn is not None:
+                for block in blocks.push(part.learn):
+                    _learn(mine, root, block, reader.dataset)
+            yield part.read
+        for block in blocks.rest():
+            _learn(mine, root, block, reader.dataset)
+        yield mine
+
+    read = 0
+    for item in ordered(reader.dataset.fragments, work, threads=reader.threads, depth=None):
+        if isinstance(item, int):
+            read += item
+            reader.governor.after_chunk(read)
+            continue
+        found.state.merge(item.state)
+        found.rows.read += item.rows.read
+        found.rows.learned += item.rows.learned
+        found.rows.held_out += item.rows.held_out
+        found.rows.filtered += item.rows.filtered
+        if found.profile is not None and item.profile is not None:
+            found.profile.merge(item.profile)
+        if found.sample is None:
+            found.sample = item.sample
+    found.rows.check()
+    return found
+
+
+def _learn(mine: Statistics, root: Node | None, block: Chunk, dataset: Dataset) -> None:
+    if mine.sample is None:
+        mine.sample = block.slice(0, _SAMPLE_ROWS).X
+    mine.state.rows += len(block)
+    try:
+        if mine.profile is not None and block.y is not None:
+            mine.profile.update(block.y, block.rows)
+        if root is not None:
+            root.visit(block.X, block.y, block.weight, mine.state, False)
+    except CellError as error:
+        raise located(error, dataset, block) from None
+
+
+def located(error: CellError, dataset: Dataset, chunk: Chunk) -> DataError:
+    """Add to an error in a block where the row is stored."""
+    if error.row is None:
+        return DataError(str(error))
+    return DataError(f"{dataset.locate(int(chunk.rows[error.row]))}: {error}")
