@@ -8,16 +8,35 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from streamlearn.bundle import load_run as load
     from streamlearn.errors import StreamlearnError
-    from streamlearn.run import explain, fit
+    from streamlearn.evaluation import Evaluation
+    from streamlearn.prepare.dates import DateFeatures
+    from streamlearn.result import Result
+    from streamlearn.run import evaluate, explain, fit
     from streamlearn.source.dataset import Dataset, scan
 
 __version__ = "0.1.0"
 
-__all__ = ["Dataset", "StreamlearnError", "__version__", "explain", "fit", "load", "scan"]
+__all__ = [
+    "Dataset",
+    "DateFeatures",
+    "Evaluation",
+    "Result",
+    "StreamlearnError",
+    "__version__",
+    "evaluate",
+    "explain",
+    "fit",
+    "load",
+    "scan",
+]
 
 _PLACES = {
     "Dataset": ("streamlearn.source.dataset", "Dataset"),
+    "DateFeatures": ("streamlearn.prepare.dates", "DateFeatures"),
+    "Evaluation": ("streamlearn.evaluation", "Evaluation"),
+    "Result": ("streamlearn.result", "Result"),
     "StreamlearnError": ("streamlearn.errors", "StreamlearnError"),
+    "evaluate": ("streamlearn.run", "evaluate"),
     "explain": ("streamlearn.run", "explain"),
     "fit": ("streamlearn.run", "fit"),
     "load": ("streamlearn.bundle", "load_run"),

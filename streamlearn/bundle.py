@@ -94,7 +94,9 @@ def save_run(result: Result, path: str | os.PathLike[str], *, overwrite: bool = 
         ) from error
     saved = replace(result, path=os.fspath(path))
     _write_text(folder / "metrics.json", _json(metrics_of(saved)))
-    lines = [_json({**asdict(record), "curve": record.curve}, indent=None) for record in saved.history]
+    lines = [
+        _json({**asdict(record), "curve": record.curve}, indent=None) for record in saved.history
+    ]
     _write_text(folder / "history.jsonl", "".join(f"{line}\n" for line in lines))
     write_atomically(folder / "report.html", lambda file: write_report(saved, file))
     manifest = {
@@ -159,9 +161,10 @@ def load_run(path: str | os.PathLike[str], *, trusted: Sequence[str] = ()) -> Re
     import skops.io
 
     from streamlearn.plan.plan import Plan
-    from streamlearn.result import MemoryReport, Result, Sample
+    from streamlearn.result import Result
     from streamlearn.stream.epochs import EpochRecord
     from streamlearn.stream.reader import RowCount
+    from streamlearn.stream.timeline import MemoryReport, Sample
 
     folder = Path(path)
     if not (folder / "manifest.json").exists():

@@ -7,68 +7,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from streamlearn.plan.plan import Plan
-from streamlearn.sizes import format_bytes, format_seconds
+from streamlearn.sizes import format_seconds
 from streamlearn.stream.epochs import EpochRecord
-from streamlearn.stream.governor import MemoryUse
 from streamlearn.stream.reader import RowCount
+from streamlearn.stream.timeline import MemoryReport
 
-__all__ = ["MemoryReport", "Result", "Sample"]
-
-
-@dataclass(frozen=True)
-class Sample:
-    """Memory at one moment."""
-
-    seconds: float
-    rows: int
-    """Rows read so far, over all passes."""
-    rss_bytes: int
-    peak_bytes: int
-    """Highest since the sample before."""
-    chunk_rows: int
-
-
-@dataclass(frozen=True)
-class MemoryReport:
-    """The four numbers, and how they came about."""
-
-    limit_bytes: int
-    reserved_bytes: int
-    projected_bytes: int
-    measured_bytes: int
-    exact: bool
-    """Whether measured is the kernel's high-water mark."""
-    timeline: tuple[Sample, ...] = ()
-    resizes: tuple[dict[str, Any], ...] = ()
-    """Every change of the chunk size, with its reason."""
-    reclaimed: tuple[dict[str, Any], ...] = ()
-    """What each way of giving memory back has given, in bytes."""
-
-    @classmethod
-    def of(cls, use: MemoryUse, **parts: Any) -> MemoryReport:
-        """Add a timeline to the four numbers."""
-        return cls(
-            use.limit_bytes,
-            use.reserved_bytes,
-            use.projected_bytes,
-            use.measured_bytes,
-            use.exact,
-            **parts,
-        )
-
-    @property
-    def within(self) -> bool:
-        """Whether the budget was kept."""
-        return self.measured_bytes <= self.limit_bytes
-
-    def __str__(self) -> str:
-        kept = "kept" if self.within else "EXCEEDED"
-        return (
-            f"limit {format_bytes(self.limit_bytes)}, "
-            f"reserved {format_bytes(self.reserved_bytes)}, "
-            f"projected {format_bytes(self.projected_bytes)}, "
-            f"measured {format_bytes(self.measured_bytes)} ({kept})"
-        )
+__all__ = ["Result"]
 
 
 @dataclass(frozen=True)

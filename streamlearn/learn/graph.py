@@ -20,9 +20,9 @@ from streamlearn.errors import CellError, DataError, SchemaError, UsageError
 from streamlearn.learn.base import Accumulator, Fillable
 from streamlearn.learn.imputing import ImputerStatistics, learns_ahead
 from streamlearn.learn.registry import Exact, Stateless, find_recipe, refuse
-from streamlearn.prepare.base import EstimatorKernel, Kernel, PassthroughKernel
-from streamlearn.prepare.columns import Branch, ColumnsKernel
-from streamlearn.prepare.compile import chain, compile_transformer
+from streamlearn.prepare.base import Kernel, PassthroughKernel
+from streamlearn.prepare.columns import Branch
+from streamlearn.prepare.compile import compile_transformer
 from streamlearn.prepare.encode import OneHotKernel
 from streamlearn.prepare.frame import blank_frame
 
@@ -45,7 +45,9 @@ class PassState:
         try:
             found.update(X, y, weight if leaf.takes_weight else None)
         except CellError as error:
-            raise CellError(error.row, error.column, f"{error.message} (step {leaf.path!r})") from None
+            raise CellError(
+                error.row, error.column, f"{error.message} (step {leaf.path!r})"
+            ) from None
 
     def merge(self, other: PassState) -> None:
         """Take in the state of the rows that come after."""
@@ -221,11 +223,10 @@ class Chain:
             self.estimator = copy.copy(self.estimator)
             self.estimator.steps = [
                 (name, node.estimator if node is not None else step)
-                for (name, node), (_, step) in zip(
-                    self.children, self.estimator.steps, strict=True
-                )
+                for (name, node), (_, step) in zip(self.children, self.estimator.steps, strict=True)
             ]
-            self.kernel = chain([node_kernel(node) for node in nodes] or [PassthroughKernel(0)])
+            known = {id(node.estimator): node_kernel(node) for node in nodes}
+            self.kernel = compile_transformer(self.estimator, None, known)
         return sample
 
 
@@ -301,23 +302,10 @@ class Columns:
         fitted.transformers, fitted.remainder = original.transformers, original.remainder
         fitted.sparse_output_ = self._is_sparse(sample, outputs)
         self.estimator = fitted
-        if any(getattr(node.estimator, "_sklearn_output_config", None) for node in self.nodes) or (
-            getattr(fitted, "_sklearn_output_config", None)
-        ):
-            self.kernel = EstimatorKernel(fitted)
-            return
-        branches = []
-        for _, node, columns, scalar in self.branches:
-            if node == "drop" or not columns:
-                continue
-            if isinstance(node, str):
-                if self.schema.named and not all(self.schema[name].is_number for name in columns):
-                    self.kernel = EstimatorKernel(fitted)
-                    return
-                branches.append(Branch(PassthroughKernel(len(columns)), columns))
-            else:
-                branches.append(Branch(node_kernel(node), columns, scalar))
-        self.kernel = ColumnsKernel(branches, sparse=fitted.sparse_output_)
+        known = {
+            id(leaf.estimator): leaf.kernel for leaf in self.leaves() if leaf.kernel is not None
+        }
+        self.kernel = compile_transformer(fitted, self.schema, known)
 
     def _is_sparse(self, sample: Any, outputs: list[Any]) -> bool:
         """Decide as ColumnTransformer would on all rows: by the share of stored values."""
@@ -466,8 +454,10 @@ def parse(estimator: Any, schema: Schema | None, path: str = "") -> Node:
                 continue
             node = parse(step, known, f"{path}.{name}" if path else name)
             children.append((name, node))
-            keeps = isinstance(node, Leaf) and isinstance(node.recipe, Exact) and (
-                node.recipe.make is ImputerStatistics
+            keeps = (
+                isinstance(node, Leaf)
+                and isinstance(node.recipe, Exact)
+                and (node.recipe.make is ImputerStatistics)
             )
             known = known if keeps else None
         return Chain(path, estimator, children)

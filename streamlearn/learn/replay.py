@@ -45,7 +45,9 @@ def table_like(sample: Any, columns: Sequence[pa.Array]) -> Any:
     """Return columns of any type, cut to one length by repetition, as what ``sample`` is."""
     longest = max(len(column) for column in columns)
     arrays = [column.take(pa.array(np.arange(longest) % len(column))) for column in columns]
-    frame = pa.RecordBatch.from_arrays(arrays, names=[str(i) for i in range(len(arrays))]).to_pandas()
+    frame = pa.RecordBatch.from_arrays(
+        arrays, names=[str(i) for i in range(len(arrays))]
+    ).to_pandas()
     if hasattr(sample, "iloc"):
         frame.columns = sample.columns
         return frame

@@ -46,6 +46,7 @@ class TargetProfile:
         bounds = np.flatnonzero(np.diff(segments)) + 1
         for part, first in zip(np.split(y, bounds), [0, *bounds], strict=True):
             self._update_segment(int(segments[first]), part)
+
     def _update_segment(self, segment: int, y: NDArray[Any]) -> None:
         if not self._is_class:
             values = y.astype(np.float64)[:, None]

@@ -80,4 +80,3 @@ class ChainKernel:
         for kernel in self.kernels:
             X = kernel.apply(X)
         return X
-

@@ -71,7 +71,9 @@ class ElementwiseKernel:
             # Column by column: a column of a batch stays in the processor's cache through all
             # operations, and each cell of the matrix is written once.
             scratch = np.empty(len(out), out.dtype)
-            for place, source in enumerate(range(self.columns_in) if self.kept is None else self.kept):
+            for place, source in enumerate(
+                range(self.columns_in) if self.kept is None else self.kept
+            ):
                 scratch[:] = column_numbers(X.column(int(source)))
                 for operation in self.operations:
                     operation(scratch, place)

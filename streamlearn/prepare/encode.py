@@ -105,9 +105,7 @@ def category_rows(categories: list[NDArray[Any]]) -> Any:
     import pandas as pd
 
     longest = max((len(found) for found in categories), default=0)
-    columns = [
-        pd.Series(np.resize(found, longest), dtype=found.dtype) for found in categories
-    ]
+    columns = [pd.Series(np.resize(found, longest), dtype=found.dtype) for found in categories]
     frame = pd.concat(columns, axis=1) if columns else pd.DataFrame(index=range(longest))
     frame.columns = pd.RangeIndex(len(columns))
     return frame

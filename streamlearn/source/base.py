@@ -56,9 +56,7 @@ class Source(Protocol):
     notes: tuple[str, ...]
     """What opening it found worth telling: drift between files, columns left out."""
 
-    def read(
-        self, fragment: Fragment, columns: Sequence[str], rows: int
-    ) -> Iterator[Chunk]:
+    def read(self, fragment: Fragment, columns: Sequence[str], rows: int) -> Iterator[Chunk]:
         """Yield the fragment's rows in order, ``rows`` at a time (the last may be short)."""
         ...
 

@@ -270,7 +270,9 @@ class Dataset:
         wanted = {*features, *(name for name in (self.target, self.weight) if roles and name)}
         if self.expressions is not None and (self.expressions.filters or wanted & self._computed):
             made, keep = self.expressions.apply(
-                table.select([name for name in table.schema.names if name in self.expressions.inputs])
+                table.select(
+                    [name for name in table.schema.names if name in self.expressions.inputs]
+                )
             )
             columns.update(zip(made.schema.names, made.columns, strict=True))
         names = [name for name in self.schema.names if name in wanted]

@@ -139,9 +139,7 @@ class Epochs:
             self._learned += len(batch)
             if loss is not None:
                 curve.append((self._learned, loss))
-            governor.tell(
-                BatchLearned(governor.seconds, epoch + 1, number, self._learned, loss)
-            )
+            governor.tell(BatchLearned(governor.seconds, epoch + 1, number, self._learned, loss))
         if self._learned == before:
             raise DataError(
                 f"there is no row to learn from: of {self.rows.read:,} rows read, "

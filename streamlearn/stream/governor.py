@@ -85,6 +85,11 @@ class Governor:
         probe.reset()
 
     @property
+    def exact(self) -> bool:
+        """Whether peaks are the kernel's own high-water marks."""
+        return self._probe.exact_peak
+
+    @property
     def seconds(self) -> float:
         """Since the run began."""
         return self._clock() - self._began

@@ -1,0 +1,69 @@
+# Every target sets up what it needs in .venv: only Python (3.11 or newer) and make are assumed.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+
+DEMO_ROWS ?= 10_000_000
+DEMO_BUDGET ?= 512MB
+DEMO ?= demo
+
+.PHONY: help install test check lint types layers doctest test-slow test-floors demo clean
+
+help:
+	@echo "make test         set up, check everything, run the tests"
+	@echo "make test-slow    the tests at full size"
+	@echo "make test-floors  the tests with the oldest supported dependencies"
+	@echo "make demo         generate taxi-like data larger than the budget, fit, evaluate, report"
+	@echo "make check        lint, format, types, layers, doctests, tests"
+
+$(READY): pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade pip
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev]'
+	@touch $@
+
+install: $(READY)
+
+test: check
+
+check: lint types layers doctest
+	$(BIN)/python -m pytest
+
+lint: $(READY)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(READY)
+	$(BIN)/mypy
+
+layers: $(READY)
+	$(BIN)/lint-imports
+
+doctest: $(READY)
+	$(BIN)/python -m pytest --doctest-modules streamlearn
+
+test-slow: $(READY)
+	$(BIN)/python -m pytest -m 'slow or not slow'
+
+test-floors:
+	$(PYTHON) -m venv .venv-floors
+	.venv-floors/bin/python -m pip install --quiet --disable-pip-version-check -c tests/floors.txt -e '.[dev]'
+	.venv-floors/bin/python -m pytest
+
+demo: $(READY)
+	rm -rf $(DEMO)
+	$(BIN)/streamlearn generate taxi --rows $(DEMO_ROWS) -o $(DEMO)/data
+	$(BIN)/streamlearn generate taxi --rows 500_000 --seed 1 -o $(DEMO)/test
+	$(BIN)/streamlearn fit '$(DEMO)/data/*.parquet' --target duration \
+	  --derive "date_diff('second', lpep_pickup_datetime, lpep_dropoff_datetime) / 60.0 AS duration" \
+	  --where "duration BETWEEN 1 AND 60 AND trip_distance BETWEEN 0 AND 100" \
+	  --features PULocationID,DOLocationID,trip_distance,passenger_count,payment_type,store_and_fwd_flag,lpep_pickup_datetime \
+	  --categorical PULocationID,DOLocationID,payment_type \
+	  --model sgd-regressor --epochs 2 --validation 0.05 --memory-budget $(DEMO_BUDGET) -o $(DEMO)/run
+	$(BIN)/streamlearn evaluate $(DEMO)/run '$(DEMO)/test/*.parquet' --memory-budget $(DEMO_BUDGET)
+	@echo
+	@echo "The report: $(DEMO)/run/report.html"
+
+clean:
+	rm -rf $(VENV) .venv-floors $(DEMO) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -1,0 +1,236 @@
+"""Scoring a fitted model, chunk by chunk."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from streamlearn.chunk import Chunk, Schema
+from streamlearn.errors import CellError, SchemaError, UsageError
+from streamlearn.fitting import empty_scores
+from streamlearn.learn.sequential import is_classifier
+from streamlearn.plan.job import cores
+from streamlearn.plan.memory import Demand, MemoryPlan, Term, plan_memory
+from streamlearn.prepare.base import Kernel
+from streamlearn.prepare.compile import changes_output, compile_transformer
+from streamlearn.prepare.frame import numbers, to_frame
+from streamlearn.score.base import Answers, answers_of
+from streamlearn.sizes import format_seconds
+from streamlearn.source.dataset import Dataset
+from streamlearn.stream.events import PassEnded, PassStarted
+from streamlearn.stream.governor import Governor, MemoryUse
+from streamlearn.stream.prefetch import ahead
+from streamlearn.stream.reader import Reader, RowCount, count_part
+from streamlearn.stream.rebatch import rebatch
+from streamlearn.stream.statistics import located
+from streamlearn.stream.timeline import MemoryReport, Recorder
+
+__all__ = ["Evaluating", "Evaluation"]
+
+_BLOCK_ROWS = 16_384
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """How well a model does on some data."""
+
+    metrics: dict[str, float]
+    """Value of each metric by name."""
+    rows: RowCount
+    """Rows read; those scored count as learned from nobody: they stand under ``held_out``."""
+    memory: MemoryReport
+    seconds: float
+    model: str
+
+    def to_json(self, path: str | os.PathLike[str] | None = None) -> str:
+        """Return the evaluation as JSON, and write it to a file if one is named."""
+        values = {
+            "model": self.model,
+            "metrics": self.metrics,
+            "rows": {
+                "read": self.rows.read,
+                "scored": self.rows.held_out,
+                "filtered": self.rows.filtered,
+                "rejected": self.rows.rejected,
+            },
+            "memory": {
+                key: value
+                for key, value in asdict(self.memory).items()
+                if key.endswith("_bytes") or key == "exact"
+            },
+            "seconds": self.seconds,
+        }
+        text = json.dumps(values, indent=2)
+        if path is not None:
+            Path(path).write_text(text + "\n")
+        return text
+
+    def __repr__(self) -> str:
+        width = max((len(name) for name in self.metrics), default=0)
+        lines = [
+            f"Evaluation of {self.model} in {format_seconds(self.seconds)}",
+            f"  rows    read {self.rows.read:,}, scored {self.rows.held_out:,}, "
+            f"filtered {self.rows.filtered:,}, rejected {self.rows.rejected:,}",
+            f"  memory  {self.memory}",
+        ]
+        lines += [f"  {name:<{width}}  {value:.6g}" for name, value in self.metrics.items()]
+        return "\n".join(lines)
+
+    def _repr_html_(self) -> str:
+        from html import escape
+
+        return f"<pre>{escape(repr(self))}</pre>"
+
+
+class Evaluating:
+    """One call of `streamlearn.evaluate`.
+
+    Parameters
+    ----------
+    estimator : fitted predictor
+    data : Dataset
+    chunk_size, threads
+        As for `streamlearn.fit`.
+
+    Raises
+    ------
+    SchemaError
+        If columns the model was fitted on are missing.
+    UsageError
+        If there is no target, or the estimator does not predict.
+    """
+
+    def __init__(
+        self, estimator: Any, data: Dataset, chunk_size: int | None, threads: int | None
+    ) -> None:
+        if not hasattr(estimator, "predict"):
+            raise UsageError(f"{type(estimator).__name__} does not predict; there is no score")
+        if not data.has_target:
+            raise UsageError("evaluation needs a target; name it with target= or --target")
+        self._data = data
+        self._estimator = estimator
+        self._chunk_size = chunk_size
+        self._threads = threads or cores()
+        self._names = self._fitted_columns()
+        data.require(self._names)
+        schema = data.features.select(self._names) if data.features.named else data.features
+        self._kernel, self._model = _compile(estimator, schema)
+
+    def _fitted_columns(self) -> list[str]:
+        known = getattr(self._estimator, "feature_names_in_", None)
+        names = self._data.features.names
+        if known is None or not self._data.features.named:
+            return names
+        missing = [name for name in known if name not in self._data.schema]
+        if missing:
+            raise SchemaError(
+                f"the model was fitted with {', '.join(map(repr, missing))}, which the data lacks; "
+                f"its columns are: {', '.join(self._data.schema.names)}"
+            )
+        self._data.features = self._data.schema.select(list(known))
+        return list(known)
+
+    def plan(self, limit_bytes: int, reserved_bytes: int) -> MemoryPlan:
+        """Check that it fits."""
+        cost = self._data.cost(self._names)
+        width = getattr(self._kernel, "width", None) or len(self._names)
+        row = min(8.0 * width, 40.0 * len(self._names) + 64)
+        demand = Demand(
+            "evaluate",
+            cost.fixed_bytes,
+            cost.row_bytes,
+            cost.chunk_row_bytes,
+            2,
+            (
+                Term("raw blocks", int(2 * _BLOCK_ROWS * cost.chunk_row_bytes)),
+                Term("prepared blocks", int(4 * _BLOCK_ROWS * row)),
+                Term("answers", 64 * _BLOCK_ROWS),
+            ),
+        )
+        return plan_memory(
+            [demand],
+            limit_bytes=limit_bytes,
+            reserved_bytes=reserved_bytes,
+            chunk_size=self._chunk_size,
+            readers=max(1, min(self._threads - 1, len(self._data.fragments))),
+        )
+
+    def run(self, memory: MemoryPlan, governor: Governor, recorder: Recorder) -> Evaluation:
+        """Read everything once and score it."""
+        classes = getattr(self._estimator, "classes_", None)
+        scores = empty_scores(classes if is_classifier(self._estimator) else None)
+        rows = RowCount()
+        threads = memory.readers if self._threads > 1 else 0
+        reader = Reader(self._data, self._names, governor, threads)
+        governor.tell(PassStarted(governor.seconds, "evaluate", 1, 1, self._data.rows))
+
+        def blocks() -> Iterator[Chunk]:
+            with closing(reader.parts()) as parts:  # type: ignore[type-var]
+                for part in parts:
+                    count_part(part, rows)
+                    governor.after_chunk(rows.read)
+                    if part.learn is not None:
+                        yield part.learn
+
+        answered = ahead(rebatch(blocks(), _BLOCK_ROWS), self._answer, threads=min(1, threads))
+        with closing(answered) as found:  # type: ignore[type-var]
+            for chunk, answers in found:
+                scores.update(_labels(chunk.y, classes), answers, chunk.weight)
+        governor.tell(PassEnded(governor.seconds, "evaluate", governor.seconds))
+        rows.held_out, rows.learned = rows.learned, 0
+        use = MemoryUse(
+            memory.limit_bytes,
+            memory.reserved_bytes,
+            memory.projected_bytes,
+            governor.finish(),
+            governor.exact,
+        )
+        return Evaluation(
+            dict(scores.value()),
+            rows,
+            recorder.memory(use),
+            governor.seconds,
+            type(self._model).__name__,
+        )
+
+    def _answer(self, chunk: Chunk) -> tuple[Chunk, Answers]:
+        try:
+            X = self._kernel.apply(chunk.X) if self._kernel is not None else chunk.X
+            if isinstance(X, pa.RecordBatch):
+                X = (
+                    numbers(X, order="C")
+                    if self._kernel is not None or self._plain
+                    else to_frame(X)
+                )
+        except CellError as error:
+            raise located(error, self._data, chunk) from None
+        return chunk, answers_of(self._model, X)
+
+    @property
+    def _plain(self) -> bool:
+        return not hasattr(self._model, "feature_names_in_")
+
+
+def _compile(estimator: Any, schema: Schema) -> tuple[Kernel | None, Any]:
+    """Split a fitted pipeline into kernel and model; any other predictor is all model."""
+    from sklearn.pipeline import Pipeline
+
+    if type(estimator) is not Pipeline or changes_output(estimator) or len(estimator.steps) < 2:
+        return None, estimator
+    before = Pipeline(estimator.steps[:-1])
+    return compile_transformer(before, schema), estimator.steps[-1][1]
+
+
+def _labels(y: Any, classes: Any) -> Any:
+    """Labels of the kind the classes are: 1.0 and 1 are one class."""
+    if classes is not None and classes.dtype.kind in "iub" and y.dtype.kind == "f":
+        return y.astype(np.float64)
+    return y

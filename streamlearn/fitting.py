@@ -1,0 +1,238 @@
+"""One fit, from the plan to the result: statistics, then the model, then the estimator whole."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any
+
+from streamlearn.errors import DataError
+from streamlearn.learn.graph import Chain, Leaf, Node, columns_for, schedule
+from streamlearn.learn.sequential import SequentialLearner, is_classifier
+from streamlearn.learn.target import TargetProfile
+from streamlearn.manifest import manifest_of
+from streamlearn.plan.job import Job
+from streamlearn.plan.memory import plan_memory
+from streamlearn.plan.order import plan_shuffle
+from streamlearn.plan.plan import Plan
+from streamlearn.plan.projection import learn_demand, output_bytes
+from streamlearn.prepare.frame import blank_frame, to_frame
+from streamlearn.result import Result
+from streamlearn.score.base import Score
+from streamlearn.score.classification import ClassificationScores
+from streamlearn.score.regression import RegressionScores
+from streamlearn.stream.epochs import Epochs, Stopping
+from streamlearn.stream.events import PassEnded, PassStarted, Warned
+from streamlearn.stream.governor import Governor, MemoryUse
+from streamlearn.stream.reader import Reader, RowCount
+from streamlearn.stream.scratch import check_free_disk
+from streamlearn.stream.statistics import statistics_pass
+from streamlearn.stream.timeline import Recorder
+
+__all__ = ["Fitting", "empty_scores"]
+
+log = logging.getLogger("streamlearn")
+
+
+class Fitting:
+    """One call of `streamlearn.fit`, once everything is checked and planned."""
+
+    def __init__(self, job: Job, plan: Plan, governor: Governor, recorder: Recorder) -> None:
+        self.job = job
+        self.plan = plan
+        self.governor = governor
+        self.recorder = recorder
+        self.rows = RowCount()
+        self.profile: TargetProfile | None = None
+        self.warnings: list[str] = []
+        self.number = 0
+
+    def run(self) -> Result:
+        """Learn the statistics, then the model, and put the estimator together."""
+        job = self.job
+        if job.steps is not None:
+            self._statistics(job.steps)
+        elif job.wants_profile:
+            self._one_pass([], None)
+        self._check_target()
+        history: tuple[Any, ...] = ()
+        if job.model is not None:
+            self._replan()
+            history = self._model()
+        memory = MemoryUse(
+            self.plan.memory.limit_bytes,
+            self.plan.memory.reserved_bytes,
+            self.plan.memory.projected_bytes,
+            self.governor.finish(),
+            self.governor.exact,
+        )
+        return Result(
+            estimator=self._assemble(),
+            plan=self.plan,
+            history=history,
+            memory=self.recorder.memory(memory),
+            rows=self.rows,
+            seconds=self.governor.seconds,
+            manifest=manifest_of(job, self.profile),
+            warnings=tuple(self.warnings),
+        )
+
+    def _statistics(self, steps: Node) -> None:
+        sample: Any = blank_frame(self.job.data.features, 8)
+        steps.settle(sample, None)
+        first = True
+        while not steps.fitted or (first and self.job.wants_profile):
+            learning = schedule(steps)
+            found = self._one_pass(learning[0] if learning else [], steps)
+            sample = _with_columns(sample, found.sample)
+            steps.settle(sample, found.state)
+            first = False
+
+    def _one_pass(self, learning: list[Leaf], steps: Node | None) -> Any:
+        job = self.job
+        self.number += 1
+        paths = {leaf.path for leaf in learning}
+        names = (
+            columns_for(steps, job.data.features.names, paths, False)
+            if steps is not None and job.data.features.named
+            else ([] if job.data.features.named else job.data.features.names)
+        )
+        new_profile: Callable[[], TargetProfile] | None = None
+        if self.profile is None and job.data.has_target and job.model is not None:
+            classes, total = is_classifier(job.model), job.data.rows
+
+            def new_profile() -> TargetProfile:
+                return TargetProfile(classes=classes, rows=total)
+
+        begin = self.governor.seconds
+        name = "statistics" if self.number == 1 else f"statistics, pass {self.number}"
+        self.governor.tell(
+            PassStarted(begin, name, self.number, len(self.plan.passes), job.data.rows)
+        )
+        found = statistics_pass(self._reader(names), steps, new_profile)
+        self.governor.tell(PassEnded(self.governor.seconds, name, self.governor.seconds - begin))
+        if not found.rows.learned:
+            raise _no_rows(found.rows)
+        self.rows = found.rows
+        self.profile = self.profile or found.profile
+        self.governor.reclaim()
+        return found
+
+    def _reader(self, names: Sequence[str]) -> Reader:
+        options = self.job.options
+        threads = self.plan.memory.readers if self.job.threads > 1 else 0
+        return Reader(
+            self.job.data,
+            names,
+            self.governor,
+            threads,
+            options.validation,
+            int(options.random_state),
+        )
+
+    def _check_target(self) -> None:
+        if self.profile is None:
+            return
+        self.profile.check()
+        if self.profile.drifts() and not self.job.options.shuffle and self.job.model is not None:
+            self._warn(
+                f"the target changes along the data ({self.profile.drift():.0%} of its variation "
+                "lies between stretches of rows): a model that learns in order will favour the "
+                "last rows; use shuffle=True or --shuffle"
+            )
+
+    def _warn(self, message: str) -> None:
+        self.warnings.append(message)
+        self.governor.tell(Warned(self.governor.seconds, message))
+        log.warning(message)
+
+    def _replan(self) -> None:
+        """Check the budget again, now that widths and classes are known."""
+        memory = self.plan.memory
+        classes = 0
+        if self.profile is not None and is_classifier(self.job.model):
+            classes = len(self.profile.classes()[0])
+        demands = [learn_demand(self.job, self.plan, classes, known=True)]
+        planned = plan_memory(
+            demands,
+            limit_bytes=memory.limit_bytes,
+            reserved_bytes=memory.reserved_bytes,
+            chunk_size=self.job.options.chunk_size,
+            readers=memory.readers,
+        )
+        merged = replace(
+            planned,
+            projected_bytes=max(memory.projected_bytes, planned.projected_bytes),
+            floor_bytes=max(memory.floor_bytes, planned.floor_bytes),
+            passes=(*(item for item in memory.passes if item[0] != "learn"), *planned.passes),
+        )
+        self.plan = replace(self.plan, memory=merged)
+        self.governor.chunk_rows = min(self.governor.chunk_rows, merged.chunk_rows)
+
+    def _model(self) -> tuple[Any, ...]:
+        job, options = self.job, self.job.options
+        learner = SequentialLearner(job.model, self.profile, int(options.random_state))
+        classifier = is_classifier(job.model)
+        shuffle = None
+        if options.shuffle:
+            row_bytes = output_bytes(job.steps, job)[0]
+            shuffle = plan_shuffle(row_bytes, int(options.random_state))
+            check_free_disk(options.scratch_dir, int(job.data.rows * (row_bytes + 8)))
+        epochs = Epochs(
+            reader=self._reader(job.columns),
+            kernel=getattr(job.steps, "kernel", None) if job.steps is not None else None,
+            learner=learner,
+            batch_rows=self.plan.batch_rows or 1,
+            epochs=options.epochs,
+            shuffle=shuffle,
+            new_score=lambda: empty_scores(learner.classes),
+            stopping=Stopping(
+                options.tol, options.n_iter_no_change, "accuracy" if classifier else "r2"
+            )
+            if options.early_stopping
+            else None,
+            scratch_dir=os.fspath(options.scratch_dir) if options.scratch_dir else None,
+            first_pass=self.number + 1,
+        )
+        epochs.run()
+        self.rows = epochs.rows
+        named = job.steps is None and job.data.features.named
+        learner.finish(job.columns if named else None)
+        return tuple(epochs.records)
+
+    def _assemble(self) -> Any:
+        job = self.job
+        if job.model is None:
+            assert job.steps is not None
+            return job.steps.estimator
+        if job.whole is job.model:
+            return job.model
+        steps = job.whole.steps
+        fitted = job.steps.estimator.steps if isinstance(job.steps, Chain) else steps[:-1]
+        job.whole.steps = [*fitted, (steps[-1][0], job.model)]
+        return job.whole
+
+
+def _with_columns(sample: Any, read: Any) -> Any:
+    """Put the columns that were read into the sample of all features."""
+    if read is None or not hasattr(sample, "iloc"):
+        return read if read is not None else sample
+    frame = to_frame(read)
+    out = sample.iloc[: len(frame)].reset_index(drop=True).copy()
+    for name in frame.columns:
+        out[name] = frame[name]
+    return out[list(sample.columns)]
+
+
+def _no_rows(rows: RowCount) -> DataError:
+    return DataError(
+        f"there is no row to learn from: of {rows.read:,} rows read, {rows.filtered:,} were "
+        f"filtered by where= and {rows.held_out:,} held out"
+    )
+
+
+def empty_scores(classes: Any) -> Score:
+    """Return scores for a classifier of these classes, or for a regressor (None)."""
+    return RegressionScores() if classes is None else ClassificationScores(classes)

@@ -1,0 +1,65 @@
+"""What is needed to do a run again: versions, seed, data, options."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from streamlearn.learn.sequential import is_classifier
+from streamlearn.learn.target import TargetProfile
+from streamlearn.plan.job import Job, cores
+
+__all__ = ["manifest_of"]
+
+
+def manifest_of(job: Job, profile: TargetProfile | None) -> dict[str, Any]:
+    """Return a run's manifest as plain values.
+
+    Parameters
+    ----------
+    profile : TargetProfile or None
+        Of the target, where it was read.
+    """
+    import sklearn
+
+    import streamlearn
+
+    target = job.data.target_field
+    found: dict[str, Any] = {
+        "versions": {
+            "streamlearn": streamlearn.__version__,
+            "scikit-learn": sklearn.__version__,
+            "numpy": np.__version__,
+            "python": platform.python_version(),
+        },
+        "machine": f"{platform.system()} {platform.machine()}, {cores()} cores",
+        "seed": int(job.options.random_state),
+        "options": {
+            name: value if isinstance(value, int | float | str | None) else str(value)
+            for name, value in vars(job.options).items()
+        },
+        "data": {
+            "fingerprint": job.data.source.fingerprint,
+            "rows": job.data.rows,
+            "fragments": len(job.data.fragments),
+            "where": None if job.data.where is None else str(job.data.where),
+            "derive": None if job.data.derive is None else _text(job.data.derive),
+            "target": None if target is None else target.name,
+            "weight": job.data.weight,
+        },
+        "schema": {item.name: str(item.type) for item in job.data.features},
+    }
+    if profile is not None and job.model is not None and is_classifier(job.model):
+        classes, counts = profile.classes()
+        if len(classes) <= 1000:
+            found["classes"] = dict(zip(map(str, classes.tolist()), counts.tolist(), strict=True))
+    return found
+
+
+def _text(derive: Any) -> Any:
+    if isinstance(derive, Mapping):
+        return {name: str(formula) for name, formula in derive.items()}
+    return derive if isinstance(derive, str) else list(derive)

@@ -1,0 +1,134 @@
+"""An estimator and data, taken apart and checked before anything is read."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from streamlearn.errors import DataError, SchemaError, UsageError
+from streamlearn.learn.graph import Leaf, Node, columns_for, parse, schedule
+from streamlearn.learn.registry import Learner, find_recipe, refuse
+from streamlearn.learn.sequential import is_classifier, needs_target
+from streamlearn.source.dataset import Dataset, scan
+
+__all__ = ["Job", "Options", "cores", "take_apart"]
+
+
+@dataclass(frozen=True)
+class Options:
+    """What the user asked for."""
+
+    memory_budget: str | int | None = "auto"
+    chunk_size: int | None = None
+    batch_size: int | None = None
+    epochs: int = 1
+    shuffle: bool = False
+    validation: float = 0.0
+    early_stopping: bool = False
+    tol: float = 1e-3
+    n_iter_no_change: int = 5
+    random_state: int = 0
+    threads: int | None = None
+    scratch_dir: str | os.PathLike[str] | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("chunk_size", "batch_size", "epochs", "threads", "n_iter_no_change"):
+            value = getattr(self, name)
+            if value is not None and (
+                isinstance(value, bool) or not isinstance(value, int | np.integer) or value < 1
+            ):
+                raise UsageError(f"{name} must be a whole number from 1 on, not {value!r}")
+        if not 0 <= self.validation < 1:
+            raise UsageError(f"validation must be a share from 0 to below 1, not {self.validation}")
+        if self.early_stopping and not self.validation:
+            raise UsageError("early_stopping needs held-out rows; add validation=0.1")
+        if not isinstance(self.random_state, int | np.integer) or self.random_state < 0:
+            raise UsageError(
+                f"random_state must be a whole number from 0 on, not {self.random_state!r}; "
+                "the fitted model is a function of it"
+            )
+
+
+@dataclass
+class Job:
+    """An estimator and data, taken apart and checked."""
+
+    data: Dataset
+    options: Options
+    steps: Node | None
+    """Everything before the model."""
+    model: Any
+    """The final estimator, if it learns in order."""
+    whole: Any
+    """The estimator as given, a clone."""
+    passes: list[list[Leaf]]
+    columns: list[str]
+    """Features the fitted estimator takes."""
+    notes: list[str] = field(default_factory=list)
+
+    @property
+    def wants_profile(self) -> bool:
+        """Whether the target has to be read before learning."""
+        return self.model is not None and self.data.has_target and is_classifier(self.model)
+
+    @property
+    def threads(self) -> int:
+        """Threads that may work."""
+        return self.options.threads or cores()
+
+
+def take_apart(estimator: Any, data: Any, options: Options) -> Job:
+    """Clone the estimator, find its model, and refuse what cannot be done."""
+    from sklearn.base import clone
+    from sklearn.pipeline import Pipeline
+
+    data = data if isinstance(data, Dataset) else scan(data)
+    if not hasattr(estimator, "get_params"):
+        raise UsageError(f"{estimator!r} is not a scikit-learn estimator")
+    whole = clone(estimator)
+    model, before, path = whole, None, ""
+    if isinstance(whole, Pipeline):
+        path, model = whole.steps[-1]
+        before = Pipeline(whole.steps[:-1]) if len(whole.steps) > 1 else None
+    if model is None or isinstance(model, str) or not isinstance(find_recipe(model), Learner):
+        model, before = None, whole
+        if isinstance(whole, Pipeline) and not hasattr(whole.steps[-1][1], "transform"):
+            raise refuse(whole.steps[-1][1], path)
+    if not len(data.features):
+        raise SchemaError("there is no feature to learn from: the data has no column left")
+    steps = parse(before, data.features) if before is not None else None
+    names = data.features.names
+    columns = names
+    if steps is not None and data.features.named:
+        columns = columns_for(steps, names, {leaf.path for leaf in steps.leaves()}, True)
+    job = Job(data, options, steps, model, whole, schedule(steps) if steps else [], columns)
+    data.require(columns)
+    if model is not None and needs_target(model) and not data.has_target:
+        raise UsageError(f"{type(model).__name__} needs a target; name it with target= or --target")
+    if options.validation and not data.has_target:
+        raise UsageError("validation needs a target to score against; name it with target=")
+    if not data.rows:
+        raise DataError("the data has no row: there is nothing to learn from")
+    if steps is None and model is not None:
+        _refuse_strings(data, model)
+    return job
+
+
+def _refuse_strings(data: Dataset, model: Any) -> None:
+    for item in data.features:
+        if not item.is_number:
+            raise SchemaError(
+                f"column {item.name!r} is {item.type}, and {type(model).__name__} takes numbers; "
+                "put a OneHotEncoder in a ColumnTransformer before it, or name the columns to "
+                "learn from with features="
+            )
+
+
+def cores() -> int:
+    try:
+        return len(os.sched_getaffinity(0))
+    except AttributeError:
+        return os.cpu_count() or 1

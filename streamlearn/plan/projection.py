@@ -1,0 +1,196 @@
+"""From a job to its plan: passes, columns, and what each pass will hold; from metadata alone."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from streamlearn.learn.graph import Chain, Columns, Leaf, Node, columns_for
+from streamlearn.learn.sequential import is_classifier, own_batch_size
+from streamlearn.plan.job import Job
+from streamlearn.plan.memory import STATISTICS_BLOCK_ROWS, Demand, MemoryPlan, Term, plan_memory
+from streamlearn.plan.order import plan_shuffle
+from streamlearn.plan.plan import Pass, Plan
+from streamlearn.source.dataset import Dataset
+
+__all__ = ["learn_demand", "make_plan", "output_bytes"]
+
+_BATCH_ROWS = 32_768
+_BATCH_BYTES = 64 << 20
+
+
+def make_plan(job: Job, limit: int, reserved: int) -> Plan:
+    """Work out passes and memory, from metadata alone."""
+    data, options = job.data, job.options
+    passes: list[Pass] = []
+    demands: list[Demand] = []
+    target = data.target_field
+    for number, learning in enumerate(job.passes or ([[]] if job.wants_profile else []), 1):
+        paths = {leaf.path for leaf in learning}
+        names = (
+            columns_for(job.steps, data.features.names, paths, False)
+            if job.steps is not None
+            else []
+        )
+        parts = [f"{type(leaf.estimator).__name__} {leaf.path!r}" for leaf in learning]
+        if number == 1 and target is not None and job.model is not None:
+            parts.append(
+                f"classes and counts of {target.name!r}"
+                if is_classifier(job.model)
+                else f"range of {target.name!r}"
+            )
+        name = "statistics" if number == 1 else f"statistics, pass {number}"
+        passes.append(_pass(data, name, "learns " + ", ".join(parts), names))
+        demands.append(_statistics_demand(job, name, names, learning))
+    batch_rows = None
+    if job.model is not None:
+        row_bytes, _ = output_bytes(job.steps, job)
+        own = own_batch_size(job.model, len(data.features))
+        default = min(_BATCH_ROWS, max(1024, int(_BATCH_BYTES / max(1.0, row_bytes))))
+        batch_rows = options.batch_size or own or default
+        why = f"learns {type(job.model).__name__} in batches of {batch_rows:,} rows"
+        times = options.epochs
+        if options.shuffle:
+            why += f"; rows are prepared once on disk and shuffled for each of {times} epochs"
+            times = 1
+        passes.append(replace(_pass(data, "learn", why, job.columns), times=times))
+    plan = Plan(
+        estimator=repr(job.whole),
+        passes=tuple(passes),
+        memory=_NO_MEMORY,
+        batch_rows=batch_rows,
+        epochs=options.epochs if job.model is not None else 0,
+        threads=job.threads,
+        notes=tuple(job.notes) + tuple(data.source.notes),
+    )
+    if job.model is not None:
+        demands.append(learn_demand(job, plan, 2, known=False))
+    memory = plan_memory(
+        demands,
+        limit_bytes=limit,
+        reserved_bytes=reserved,
+        chunk_size=options.chunk_size,
+        readers=max(1, min(job.threads - 1, len(data.fragments))),
+    )
+    return replace(plan, memory=memory)
+
+
+_NO_MEMORY = MemoryPlan(0, 0, 0, 0, 0, 0, ())
+
+
+def _pass(data: Dataset, name: str, why: str, names: Sequence[str]) -> Pass:
+    cost = data.cost(names)
+    stored = tuple(data.stored_columns(names))
+    return Pass(name, why, stored, data.rows, int(cost.chunk_row_bytes * data.rows))
+
+
+def _statistics_demand(
+    job: Job, name: str, names: Sequence[str], learning: Sequence[Leaf]
+) -> Demand:
+    cost = job.data.cost(names)
+    width = sum(_input_width(leaf, job) for leaf in learning)
+    states = max(1, job.threads) + 1
+    return Demand(
+        name,
+        cost.fixed_bytes,
+        cost.row_bytes,
+        cost.chunk_row_bytes,
+        0,
+        (
+            Term(
+                "blocks being accumulated",
+                int(STATISTICS_BLOCK_ROWS * (cost.chunk_row_bytes + 24 * width)),
+            ),
+            Term("statistics", states * (200_000 + 400 * width)),
+        ),
+    )
+
+
+def _input_width(leaf: Leaf, job: Job) -> int:
+    return len(leaf.schema) if leaf.schema is not None else len(job.data.features)
+
+
+def learn_demand(job: Job, plan: Plan, classes: int, *, known: bool) -> Demand:
+    cost = job.data.cost(job.columns)
+    row_bytes, work_bytes = output_bytes(job.steps, job)
+    batch = plan.batch_rows or _BATCH_ROWS
+    width = _output_width(job.steps, job) if known else 0
+    outputs = max(1, classes if classes > 2 else 1)
+    held = [
+        Term("raw batch", int(2 * batch * cost.chunk_row_bytes)),
+        Term("prepared batches", int(3 * batch * row_bytes)),
+        Term("preparing a batch", int(batch * work_bytes)),
+        Term("model", _model_bytes(job.model, width, outputs, batch)),
+    ]
+    if job.options.shuffle:
+        group = plan_shuffle(row_bytes, 0).group_rows
+        held.append(Term("rows being shuffled", int(3 * group * row_bytes)))
+    return Demand("learn", cost.fixed_bytes, cost.row_bytes, cost.chunk_row_bytes, 2, tuple(held))
+
+
+def _model_bytes(model: Any, width: int, outputs: int, batch: int) -> int:
+    layers = getattr(model, "hidden_layer_sizes", None)
+    if layers is not None:
+        sizes = [width, *np.atleast_1d(layers).tolist(), outputs]
+        weights = sum(a * b for a, b in zip(sizes[:-1], sizes[1:], strict=True))
+        return int(8 * (5 * weights + 4 * min(batch, 1024) * sum(sizes[1:])))
+    clusters = getattr(model, "n_clusters", 0) or getattr(model, "n_components", 0) or 0
+    clusters = clusters if isinstance(clusters, int) else 0
+    return 8 * (4 * width * max(outputs, clusters) + batch * max(outputs, clusters) * 2)
+
+
+def output_bytes(node: Node | None, job: Job) -> tuple[float, float]:
+    """Estimate bytes of a prepared row, and bytes of temporaries a row while preparing it."""
+    if node is None:
+        schema = job.data.features
+        row = 8.0 * len(schema)
+        return (row, row) if schema.named else (8.0 * len(schema), 0.0)
+    width, stored = _widths(node, job)
+    if stored is not None:
+        return 12.0 * stored + 8, 26.0 * stored
+    return 8.0 * width, 16.0 * width
+
+
+def _output_width(node: Node | None, job: Job) -> int:
+    kernel = getattr(node, "kernel", None)
+    if kernel is not None and kernel.width:
+        return int(kernel.width)
+    return _widths(node, job)[0] if node is not None else len(job.data.features)
+
+
+def _widths(node: Node, job: Job) -> tuple[int, int | None]:
+    """Columns a node gives, and values stored a row where it gives a sparse matrix."""
+    if isinstance(node, Leaf):
+        width = _input_width(node, job)
+        step = node.estimator
+        name = type(step).__name__
+        if name == "OneHotEncoder":
+            known = getattr(node.kernel, "width", None)
+            return known or width * 64, width if step.sparse_output else None
+        if name in ("HashingVectorizer", "FeatureHasher"):
+            return step.n_features, 64
+        if name == "PolynomialFeatures":
+            from math import comb
+
+            return comb(width + int(np.max(step.degree)), int(np.max(step.degree))), None
+        return width, None
+    if isinstance(node, Chain):
+        found: tuple[int, int | None] = (len(job.data.features), None)
+        for child in node.nodes:
+            found = _widths(child, job)
+        return found
+    assert isinstance(node, Columns)
+    total, slots, sparse = 0, 0, False
+    for _, child, columns, _ in node.branches:
+        if isinstance(child, str):
+            width, stored = (0 if child == "drop" else len(columns)), None
+        else:
+            width, stored = _widths(child, job)
+        total += width
+        slots += width if stored is None else stored
+        sparse = sparse or stored is not None
+    dense = sparse and slots / max(1, total) >= node.estimator.sparse_threshold
+    return total, slots if sparse and not dense else None
