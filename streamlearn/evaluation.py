@@ -33,9 +33,19 @@ from streamlearn.stream.rebatch import rebatch
 from streamlearn.stream.statistics import located
 from streamlearn.stream.timeline import MemoryReport, Recorder
 
-__all__ = ["Evaluating", "Evaluation"]
+__all__ = ["Evaluating", "Evaluation", "ScoredRows"]
 
 _BLOCK_ROWS = 16_384
+
+
+@dataclass(frozen=True)
+class ScoredRows:
+    """What became of the rows that were read."""
+
+    read: int
+    scored: int
+    filtered: int
+    rejected: int
 
 
 @dataclass(frozen=True)
@@ -44,8 +54,7 @@ class Evaluation:
 
     metrics: dict[str, float]
     """Value of each metric by name."""
-    rows: RowCount
-    """Rows read; those scored count as learned from nobody: they stand under ``held_out``."""
+    rows: ScoredRows
     memory: MemoryReport
     seconds: float
     model: str
@@ -55,12 +64,7 @@ class Evaluation:
         values = {
             "model": self.model,
             "metrics": self.metrics,
-            "rows": {
-                "read": self.rows.read,
-                "scored": self.rows.held_out,
-                "filtered": self.rows.filtered,
-                "rejected": self.rows.rejected,
-            },
+            "rows": asdict(self.rows),
             "memory": {
                 key: value
                 for key, value in asdict(self.memory).items()
@@ -77,7 +81,7 @@ class Evaluation:
         width = max((len(name) for name in self.metrics), default=0)
         lines = [
             f"Evaluation of {self.model} in {format_seconds(self.seconds)}",
-            f"  rows    read {self.rows.read:,}, scored {self.rows.held_out:,}, "
+            f"  rows    read {self.rows.read:,}, scored {self.rows.scored:,}, "
             f"filtered {self.rows.filtered:,}, rejected {self.rows.rejected:,}",
             f"  memory  {self.memory}",
         ]
@@ -185,7 +189,6 @@ class Evaluating:
             for chunk, answers in found:
                 scores.update(_labels(chunk.y, classes), answers, chunk.weight)
         governor.tell(PassEnded(governor.seconds, "evaluate", governor.seconds))
-        rows.held_out, rows.learned = rows.learned, 0
         use = MemoryUse(
             memory.limit_bytes,
             memory.reserved_bytes,
@@ -195,7 +198,7 @@ class Evaluating:
         )
         return Evaluation(
             dict(scores.value()),
-            rows,
+            ScoredRows(rows.read, rows.learned, rows.filtered, rows.rejected),
             recorder.memory(use),
             governor.seconds,
             type(self._model).__name__,

@@ -199,7 +199,7 @@ class _Kind(Protocol):
 class _Job:
     """One call: checked arguments, and the loop over files and row groups."""
 
-    def __init__(  # noqa: PLR0917
+    def __init__(
         self,
         out: str | os.PathLike[str],
         rows: int,
@@ -364,7 +364,7 @@ class _Dense:
 
 
 def _logistic(rng: np.random.Generator, size: int) -> Floats:
-    """Standard logistic noise: a logit plus this is positive as often as its sigmoid says."""
+    """Draw standard logistic noise: a logit plus this is positive as often as its sigmoid."""
     uniform = rng.random(size, dtype=np.float32)
     np.clip(uniform, 1e-7, 1 - 1e-7, out=uniform)
     noise: Floats = np.log(uniform / (1 - uniform))

@@ -14,6 +14,7 @@ from typing import Any
 from streamlearn.bundle import load_run, refuse_occupied
 from streamlearn.evaluation import Evaluating, Evaluation
 from streamlearn.fitting import Fitting
+from streamlearn.journal import journal, log_event
 from streamlearn.plan.job import Options, take_apart
 from streamlearn.plan.plan import Plan
 from streamlearn.plan.projection import make_plan
@@ -177,9 +178,9 @@ def fit(
         scratch_dir=scratch_dir,
     )
     probe = make_probe()
-    recorder = Recorder(listeners)
+    recorder = Recorder([*listeners, log_event])
     try:
-        with lean_arrow(), _one_blas_thread():
+        with journal(run), lean_arrow(), _one_blas_thread():
             reserved = probe.rss()
             limit = resolve_budget(memory_budget, reserved)
             job = take_apart(estimator, data, options)

@@ -1,0 +1,151 @@
+"""Progress while a run goes on: a live line in a terminal, plain lines elsewhere."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from streamlearn.sizes import format_bytes, format_seconds
+from streamlearn.stream.events import (
+    BatchLearned,
+    ChunkRead,
+    ChunkResized,
+    EpochEnded,
+    Event,
+    Listener,
+    PassEnded,
+    PassStarted,
+    Warned,
+)
+
+__all__ = ["Progress", "show_progress"]
+
+_PLAIN_EVERY_S = 5.0
+
+
+@dataclass
+class Progress:
+    """Where a run stands, as its events tell it.
+
+    Examples
+    --------
+    >>> progress = Progress(limit_bytes=512_000_000)
+    >>> progress.take(PassStarted(0.0, "statistics", 1, 2, 1000))
+    >>> progress.take(ChunkRead(0.5, 250, 200_000_000, 210_000_000, 250))
+    >>> progress.line()
+    'statistics  25%  250 of 1,000 rows  500 rows/s  ETA 1.5 s  RSS 200 MB of 512 MB  chunk 250'
+    """
+
+    limit_bytes: int
+    name: str = ""
+    rows: int = 0
+    of: int = 0
+    began_s: float = 0.0
+    now_s: float = 0.0
+    rss_bytes: int = 0
+    chunk_rows: int = 0
+    loss: float | None = None
+
+    def take(self, event: Event) -> None:
+        """Note what happened."""
+        self.now_s = event.seconds
+        if isinstance(event, PassStarted):
+            self.name, self.of, self.rows, self.began_s = event.name, event.rows, 0, event.seconds
+        elif isinstance(event, ChunkRead):
+            self.rows, self.rss_bytes = event.rows, event.rss_bytes
+            self.chunk_rows = event.chunk_rows
+        elif isinstance(event, BatchLearned) and event.loss is not None:
+            self.loss = event.loss
+
+    @property
+    def rate(self) -> float:
+        """Rows a second in this pass."""
+        return self.rows / max(1e-9, self.now_s - self.began_s)
+
+    def line(self) -> str:
+        """Return one line for people."""
+        share = self.rows / self.of if self.of else 0.0
+        left = (self.of - self.rows) / self.rate if self.rate else 0.0
+        parts = [
+            self.name,
+            f"{share:.0%}",
+            f"{self.rows:,} of {self.of:,} rows",
+            f"{self.rate:,.0f} rows/s",
+            f"ETA {format_seconds(left)}",
+            f"RSS {format_bytes(self.rss_bytes)} of {format_bytes(self.limit_bytes)}",
+            f"chunk {self.chunk_rows:,}",
+        ]
+        if self.loss is not None:
+            parts.append(f"loss {self.loss:.4g}")
+        return "  ".join(parts)
+
+
+@contextmanager
+def show_progress(limit_bytes: int, *, quiet: bool) -> Iterator[list[Listener]]:
+    """Show progress on standard error; yields the listeners to pass on."""
+    if quiet:
+        yield []
+    elif sys.stderr.isatty():
+        with _live(limit_bytes) as listener:
+            yield [listener]
+    else:
+        yield [_plain(limit_bytes)]
+
+
+def _ended(event: Event, progress: Progress) -> str | None:
+    """A line that stays, for events worth one."""
+    if isinstance(event, PassEnded):
+        rate = progress.rows / max(1e-9, event.took_s)
+        return (
+            f"{event.name}: {progress.rows:,} rows in {format_seconds(event.took_s)} "
+            f"({rate:,.0f} rows/s), RSS {format_bytes(progress.rss_bytes)}"
+        )
+    if isinstance(event, EpochEnded):
+        parts = [f"epoch {event.epoch}"]
+        if event.loss is not None:
+            parts.append(f"progressive {event.loss_name} {event.loss:.6g}")
+        parts += [f"held-out {name} {value:.6g}" for name, value in (event.held_out or {}).items()]
+        return ", ".join(parts)
+    if isinstance(event, ChunkResized):
+        return f"chunk {event.before_rows:,} -> {event.after_rows:,} rows: {event.reason}"
+    return f"warning: {event.message}" if isinstance(event, Warned) else None
+
+
+def _plain(limit_bytes: int) -> Listener:
+    progress = Progress(limit_bytes)
+    shown = [time.perf_counter()]
+
+    def listen(event: Event) -> None:
+        progress.take(event)
+        line = _ended(event, progress)
+        if line is not None:
+            print(line, file=sys.stderr, flush=True)
+        elif isinstance(event, ChunkRead) and time.perf_counter() - shown[0] > _PLAIN_EVERY_S:
+            shown[0] = time.perf_counter()
+            print(progress.line(), file=sys.stderr, flush=True)
+
+    return listen
+
+
+@contextmanager
+def _live(limit_bytes: int) -> Iterator[Listener]:
+    from rich.console import Console
+    from rich.live import Live
+    from rich.text import Text
+
+    progress = Progress(limit_bytes)
+    console = Console(stderr=True)
+    with Live(Text(""), console=console, refresh_per_second=8, transient=True) as live:
+
+        def listen(event: Event) -> None:
+            progress.take(event)
+            line = _ended(event, progress)
+            if line is not None:
+                console.print(Text(line))
+            if isinstance(event, ChunkRead | PassStarted):
+                live.update(Text(progress.line(), overflow="ellipsis", no_wrap=True))
+
+        yield listen

@@ -1,0 +1,163 @@
+"""Options that several commands share, and what they stand for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import click
+
+from streamlearn.errors import StreamlearnError, UsageError
+from streamlearn.sizes import parse_rows
+
+__all__ = ["data_options", "fit_options", "memory_options", "names", "open_dataset", "settings"]
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+class Rows(click.ParamType[int]):
+    """A number of rows: 100_000, 250k, 10M."""
+
+    name = "rows"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> int:
+        """Read the number, or fail with a usage error."""
+        if isinstance(value, int):
+            return value
+        try:
+            return parse_rows(value)
+        except StreamlearnError as error:
+            self.fail(str(error), param, ctx)
+
+
+ROWS = Rows()
+
+
+def _all(*options: Callable[[F], F]) -> Callable[[F], F]:
+    def decorate(function: F) -> F:
+        for option in reversed(options):
+            function = option(function)
+        return function
+
+    return decorate
+
+
+def data_options(function: F) -> F:
+    """Options that describe the data."""
+    return _all(
+        click.option("--target", help="Column to predict."),
+        click.option("--features", help="Columns to learn from, separated by commas."),
+        click.option("--weight", help="Column of sample weights."),
+        click.option(
+            "--derive",
+            multiple=True,
+            metavar="'FORMULA AS name'",
+            help="Computed column, in SQL; may be given more than once.",
+        ),
+        click.option("--where", metavar="CONDITION", help="Rows to keep, in SQL."),
+        click.option(
+            "--schema",
+            multiple=True,
+            metavar="COLUMN=TYPE",
+            help="Type that settles drift between files; may be given more than once.",
+        ),
+    )(function)
+
+
+def memory_options(function: F) -> F:
+    """Options on memory, threads and what is shown."""
+    return _all(
+        click.option(
+            "--memory-budget",
+            default="auto",
+            show_default=True,
+            metavar="SIZE",
+            help="Highest resident memory: 512MB, 2GiB, 50%, auto.",
+        ),
+        click.option("--chunk-size", type=ROWS, help="Rows read at once, at most."),
+        click.option("--threads", type=click.IntRange(1), help="By default the number of cores."),
+        click.option("-q", "--quiet", is_flag=True, help="Show no progress."),
+        click.option("--json", "as_json", is_flag=True, help="Print the result as JSON."),
+        click.option("--debug", is_flag=True, help="Show the stack trace of errors."),
+    )(function)
+
+
+def fit_options(function: F) -> F:
+    """Options of the model and how it learns."""
+    from streamlearn.cli.models import MODELS
+
+    return _all(
+        click.option("--model", type=click.Choice(sorted(MODELS)), help="scikit-learn estimator."),
+        click.option(
+            "--param",
+            multiple=True,
+            metavar="NAME=VALUE",
+            help="Parameter of the model, such as alpha=1e-5; may be given more than once.",
+        ),
+        click.option(
+            "--pipeline",
+            metavar="MODULE:OBJECT",
+            help="Your own estimator, or a function that makes it, instead of --model.",
+        ),
+        click.option("--categorical", help="Columns to encode as categories, by commas."),
+        click.option(
+            "--max-categories",
+            type=click.IntRange(2),
+            default=1000,
+            show_default=True,
+            help="Categories kept per column; the rarest share one.",
+        ),
+        click.option("--batch-size", type=ROWS, help="Rows the model learns at once."),
+        click.option("--epochs", "--passes", type=click.IntRange(1), default=1, show_default=True),
+        click.option("--shuffle", is_flag=True, help="Shuffle rows each epoch (uses disk)."),
+        click.option(
+            "--validation", type=float, default=0.0, metavar="SHARE", help="Share held out: 0.1."
+        ),
+        click.option("--early-stopping", is_flag=True, help="Stop when the held-out score rests."),
+        click.option("--tol", type=float, default=1e-3, show_default=True),
+        click.option("--n-iter-no-change", type=click.IntRange(1), default=5, show_default=True),
+        click.option("--seed", type=click.IntRange(0), default=0, show_default=True),
+        click.option("--scratch-dir", type=click.Path(file_okay=False), help="For shuffled rows."),
+    )(function)
+
+
+def names(text: str | None) -> list[str] | None:
+    """Split names at commas.
+
+    Examples
+    --------
+    >>> names("a, b"), names(None)
+    (['a', 'b'], None)
+    """
+    if text is None:
+        return None
+    return [name.strip() for name in text.split(",") if name.strip()]
+
+
+def settings(pairs: tuple[str, ...], option: str) -> dict[str, str]:
+    """Split ``NAME=VALUE`` pairs."""
+    found = {}
+    for pair in pairs:
+        name, sign, value = pair.partition("=")
+        if not sign or not name or not value:
+            raise UsageError(f"{option} {pair!r}: write it as NAME=VALUE")
+        found[name.strip()] = value.strip()
+    return found
+
+
+def open_dataset(data: tuple[str, ...], options: dict[str, Any]) -> Any:
+    """Scan the data as the options say, taking them out of ``options``."""
+    from streamlearn.source.dataset import scan
+
+    derive = list(options.pop("derive"))
+    return scan(
+        data[0] if len(data) == 1 else list(data),
+        target=options.pop("target"),
+        features=names(options.pop("features")),
+        weight=options.pop("weight"),
+        derive=derive or None,
+        where=options.pop("where"),
+        schema=settings(options.pop("schema"), "--schema") or None,
+    )

@@ -1,0 +1,74 @@
+"""Events as log records, and the run folder's ``log.jsonl``."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import fields
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import IO
+
+from streamlearn.stream.events import BatchLearned, ChunkRead, Event, Warned
+
+__all__ = ["journal", "log_event"]
+
+log = logging.getLogger("streamlearn")
+
+
+def log_event(event: Event) -> None:
+    """Log an event; those of every chunk and batch at level DEBUG."""
+    if isinstance(event, Warned):
+        return  # logged where it arose, as a warning
+    level = logging.DEBUG if isinstance(event, ChunkRead | BatchLearned) else logging.INFO
+    if log.isEnabledFor(level):
+        values = {item.name: getattr(event, item.name) for item in fields(event)}
+        shown = ", ".join(f"{name}={value}" for name, value in values.items() if name != "seconds")
+        log.log(level, "%s: %s", type(event).__name__, shown, extra={"streamlearn_event": values})
+
+
+class _JsonLines(logging.Handler):
+    """Writes records as JSON, a line each."""
+
+    def __init__(self, file: IO[str]) -> None:
+        super().__init__(logging.INFO)
+        self._file = file
+
+    def emit(self, record: logging.LogRecord) -> None:
+        line = {
+            "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
+            "level": record.levelname,
+            "message": record.getMessage(),
+            **getattr(record, "streamlearn_event", {}),
+        }
+        try:
+            self._file.write(json.dumps(line, default=str) + "\n")
+            self._file.flush()
+        except OSError:
+            self.handleError(record)
+
+
+@contextmanager
+def journal(folder: str | os.PathLike[str] | None) -> Iterator[None]:
+    """Write what is logged meanwhile to ``log.jsonl`` in a run folder, if one is named."""
+    if folder is None:
+        yield
+        return
+    Path(folder).mkdir(parents=True, exist_ok=True)
+    level = log.level
+    with (Path(folder) / "log.jsonl").open("w", encoding="utf-8") as file:
+        handler = _JsonLines(file)
+        log.addHandler(handler)
+        if log.getEffectiveLevel() > logging.INFO:
+            log.setLevel(logging.INFO)
+        try:
+            yield
+        except BaseException as error:
+            log.error("%s: %s", type(error).__name__, error)
+            raise
+        finally:
+            log.removeHandler(handler)
+            log.setLevel(level)
