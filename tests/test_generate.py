@@ -269,6 +269,22 @@ def test_failure_of_the_last_step_leaves_nothing(
     assert list(tmp_path.iterdir()) == []
 
 
+@BOTH
+def test_file_that_cannot_grow_leaves_nothing(
+    generate: Callable[..., list[Path]], tmp_path: Path
+) -> None:
+    resource = pytest.importorskip("resource", reason="no file size limit on this platform")
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, hard))
+    try:
+        # The real thing: the operating system refuses in the midst of a row group.
+        with pytest.raises(OSError, match="File too large"):
+            generate(tmp_path, 40_000)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert list(tmp_path.iterdir()) == []
+
+
 # --- taxi: the values ------------------------------------------------------------------------
 
 

@@ -96,7 +96,7 @@ def show_progress(limit_bytes: int, *, quiet: bool) -> Iterator[list[Listener]]:
 
 
 def _ended(event: Event, progress: Progress) -> str | None:
-    """A line that stays, for events worth one."""
+    """Return a line that stays, for events worth one."""
     if isinstance(event, PassEnded):
         rate = progress.rows / max(1e-9, event.took_s)
         return (

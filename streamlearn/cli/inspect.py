@@ -28,7 +28,7 @@ def command(data: tuple[str, ...], schema: tuple[str, ...], **options: Any) -> i
     if reconciled is not None:
         trouble = [*reconciled.conflicts.values(), *reconciled.gaps.values()]
     cost = source.cost(source.schema.names)
-    facts = {
+    facts: dict[str, Any] = {
         "rows": dataset.rows,
         "columns": len(source.schema),
         "decoded_bytes": int(cost.chunk_row_bytes * dataset.rows),
@@ -36,7 +36,7 @@ def command(data: tuple[str, ...], schema: tuple[str, ...], **options: Any) -> i
         "fragments": len(source.fragments),
         "largest_fragment_rows": max((part.rows for part in source.fragments), default=0),
         "schema": {field.name: str(field.type) for field in source.schema},
-        "drift": list(source.notes),
+        "drift": list(source.notes(source.schema.names)),
         "conflicts": trouble,
         "fingerprint": source.fingerprint,
     }
@@ -52,7 +52,7 @@ def command(data: tuple[str, ...], schema: tuple[str, ...], **options: Any) -> i
     width = max((len(field.name) for field in source.schema), default=0)
     for field in source.schema:
         click.echo(f"  {field.name:<{width}}  {field.type}")
-    for title, lines in (("Drift", source.notes), ("Conflicts", trouble)):
+    for title, lines in (("Drift", facts["drift"]), ("Conflicts", trouble)):
         if lines:
             click.echo(f"\n{title}")
         for line in lines:

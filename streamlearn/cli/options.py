@@ -20,9 +20,7 @@ class Rows(click.ParamType[int]):
 
     name = "rows"
 
-    def convert(
-        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
-    ) -> int:
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
         """Read the number, or fail with a usage error."""
         if isinstance(value, int):
             return value

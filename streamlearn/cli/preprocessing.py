@@ -109,9 +109,7 @@ def load_object(text: str) -> Any:
         found = getattr(importlib.import_module(module), name)
     except (ImportError, AttributeError, SyntaxError) as error:
         raise UsageError(f"--pipeline {text!r} cannot be imported: {error}") from error
-    if callable(found) and not hasattr(found, "get_params"):
-        found = found()
-    elif isinstance(found, type):
+    if (callable(found) and not hasattr(found, "get_params")) or isinstance(found, type):
         found = found()
     if not hasattr(found, "get_params"):
         raise UsageError(f"--pipeline {text!r} is a {type(found).__name__}, not an estimator")

@@ -128,6 +128,7 @@ def _refuse_strings(data: Dataset, model: Any) -> None:
 
 
 def cores() -> int:
+    """Return how many cores this process may use."""
     try:
         return len(os.sched_getaffinity(0))
     except AttributeError:

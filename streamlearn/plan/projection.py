@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -64,7 +65,7 @@ def make_plan(job: Job, limit: int, reserved: int) -> Plan:
         batch_rows=batch_rows,
         epochs=options.epochs if job.model is not None else 0,
         threads=job.threads,
-        notes=tuple(job.notes) + tuple(data.source.notes),
+        notes=(*job.notes, *data.source.notes(data.stored_columns(job.columns))),
     )
     if job.model is not None:
         demands.append(learn_demand(job, plan, 2, known=False))
@@ -114,6 +115,13 @@ def _input_width(leaf: Leaf, job: Job) -> int:
 
 
 def learn_demand(job: Job, plan: Plan, classes: int, *, known: bool) -> Demand:
+    """Return what learning the model holds.
+
+    Parameters
+    ----------
+    known : bool
+        Whether the preprocessing is fitted, so that widths are no estimates.
+    """
     cost = job.data.cost(job.columns)
     row_bytes, work_bytes = output_bytes(job.steps, job)
     batch = plan.batch_rows or _BATCH_ROWS
@@ -135,7 +143,7 @@ def _model_bytes(model: Any, width: int, outputs: int, batch: int) -> int:
     layers = getattr(model, "hidden_layer_sizes", None)
     if layers is not None:
         sizes = [width, *np.atleast_1d(layers).tolist(), outputs]
-        weights = sum(a * b for a, b in zip(sizes[:-1], sizes[1:], strict=True))
+        weights = sum(a * b for a, b in pairwise(sizes))
         return int(8 * (5 * weights + 4 * min(batch, 1024) * sum(sizes[1:])))
     clusters = getattr(model, "n_clusters", 0) or getattr(model, "n_components", 0) or 0
     clusters = clusters if isinstance(clusters, int) else 0
@@ -184,11 +192,12 @@ def _widths(node: Node, job: Job) -> tuple[int, int | None]:
         return found
     assert isinstance(node, Columns)
     total, slots, sparse = 0, 0, False
-    for _, child, columns, _ in node.branches:
-        if isinstance(child, str):
-            width, stored = (0 if child == "drop" else len(columns)), None
+    for _, branch, columns, _ in node.branches:
+        stored: int | None = None
+        if isinstance(branch, str):
+            width = 0 if branch == "drop" else len(columns)
         else:
-            width, stored = _widths(child, job)
+            width, stored = _widths(branch, job)
         total += width
         slots += width if stored is None else stored
         sparse = sparse or stored is not None

@@ -52,8 +52,6 @@ class ArraySource:
         If lengths or dimensions do not fit.
     """
 
-    notes: tuple[str, ...] = ()
-
     def __init__(self, X: Any, y: Any = None, weight: Any = None) -> None:
         self._name = os.fspath(X) if isinstance(X, str | os.PathLike) else "array"
         self._X = load_array(X)
@@ -104,6 +102,11 @@ class ArraySource:
         """Whether a weight was given."""
         return self._weight is not None
 
+    def notes(self, columns: Sequence[str]) -> tuple[str, ...]:
+        """See `streamlearn.source.base.Source.notes`."""
+        del columns
+        return ()
+
     def _digest(self) -> str:
         """Shape, type and 64 rows spread over the array: reading all of it would be a pass."""
         digest = hashlib.sha256(f"{self._X.shape}|{self._X.dtype.str}".encode())
@@ -136,7 +139,7 @@ class ArraySource:
 
 
 def _map_of(array: Any) -> mmap.mmap | None:
-    """The memory map an array looks into, where its pages may be dropped without loss."""
+    """Return the map an array looks into, where its pages may be dropped without loss."""
     if isinstance(array, np.memmap) and array.mode != "c":
         found = getattr(array, "_mmap", None)
         return found if isinstance(found, mmap.mmap) else None

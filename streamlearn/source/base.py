@@ -50,11 +50,17 @@ class Source(Protocol):
     """
 
     schema: Schema
-    fragments: Sequence[Fragment]
     fingerprint: str
     """Changes whenever the stored data does."""
-    notes: tuple[str, ...]
-    """What opening it found worth telling: drift between files, columns left out."""
+
+    @property
+    def fragments(self) -> Sequence[Fragment]:
+        """Parts that can be read on their own, in order."""
+        ...
+
+    def notes(self, columns: Sequence[str]) -> tuple[str, ...]:
+        """Say what opening found worth telling of these columns, such as drift between files."""
+        ...
 
     def read(self, fragment: Fragment, columns: Sequence[str], rows: int) -> Iterator[Chunk]:
         """Yield the fragment's rows in order, ``rows`` at a time (the last may be short)."""

@@ -208,7 +208,7 @@ class Dataset:
         return None
 
     def stored_columns(self, features: Sequence[str], roles: bool = True) -> list[str]:
-        """Stored columns that have to be read for these features (and target and weight)."""
+        """Return the stored columns to read for these features (and target and weight)."""
         if not self.source.schema.named:
             return self.source.schema.names
         names = set(features)

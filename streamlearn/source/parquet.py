@@ -98,7 +98,6 @@ class ParquetSource:
         reconciled = reconcile(self._footers(digest), schema)
         self.reconciled: Reconciled = reconciled
         self.schema: Schema = reconciled.schema
-        self.notes = reconciled.notes
         self.fingerprint = digest.hexdigest()
         rows = sum(fragment.rows for fragment in self.fragments)
         self._row_bytes = {name: size / max(1, rows) for name, size in self._bytes.items()}
@@ -139,6 +138,10 @@ class ParquetSource:
             column = group.column(index)
             name = column.path_in_schema.split(".", 1)[0]
             self._bytes[name] = self._bytes.get(name, 0.0) + column.total_uncompressed_size
+
+    def notes(self, columns: Sequence[str]) -> tuple[str, ...]:
+        """See `streamlearn.source.base.Source.notes`."""
+        return tuple(note for name in columns for note in self.reconciled.notes.get(name, ()))
 
     def cost(self, columns: Sequence[str]) -> ReaderCost:
         """See `streamlearn.source.base.Source.cost`."""

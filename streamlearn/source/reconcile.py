@@ -23,7 +23,7 @@ def parse_type(text: str | pa.DataType) -> pa.DataType:
     """
     if isinstance(text, pa.DataType):
         return text
-    for read in (pa.type_for_alias, lambda name: pa.from_numpy_dtype(name)):
+    for read in (pa.type_for_alias, pa.from_numpy_dtype):
         try:
             return read(text)
         except (ValueError, TypeError, NotImplementedError, pa.ArrowException):
@@ -96,8 +96,8 @@ class Reconciled:
     """Message for each column whose types have no safe meeting."""
     gaps: Mapping[str, str]
     """Message for each column that some files lack."""
-    notes: tuple[str, ...]
-    """Drift that was settled, a line each."""
+    notes: Mapping[str, tuple[str, ...]]
+    """Drift that was settled, by column."""
 
     def require(self, columns: Iterable[str]) -> None:
         """Refuse columns that have no single type, or that some files lack.
@@ -139,11 +139,11 @@ def reconcile(
                 column.seen.setdefault("absent", path)
         for item in schema:
             type_ = item.type.value_type if pa.types.is_dictionary(item.type) else item.type
-            column = columns.get(item.name)
-            if column is None:
-                column = columns[item.name] = _Column(type_)
+            if item.name not in columns:
+                columns[item.name] = _Column(type_)
                 if total > 1:
                     lacking.setdefault(item.name, "an earlier file")
+            column = columns[item.name]
             column.files += 1
             column.seen.setdefault(str(type_), path)
             if column.type is not None:
@@ -156,7 +156,8 @@ def reconcile(
             f"the columns are: {', '.join(columns)}"
         )
 
-    fields, conflicts, gaps, notes = [], {}, {}, []
+    fields, conflicts, gaps = [], {}, {}
+    notes: dict[str, tuple[str, ...]] = {}
     for name, column in columns.items():
         stored = [text for text in column.seen if text != "absent"]
         settled = given.get(name, column.type)
@@ -169,13 +170,14 @@ def reconcile(
             )
             settled = parse_type(one) if one != "null" else pa.null()
         elif len(stored) > 1 or (name in given and str(settled) not in stored):
-            notes.append(f"column {name!r}: {', '.join(stored)} read as {settled}")
+            notes[name] = (f"column {name!r}: {', '.join(stored)} read as {settled}",)
         if column.files < total:
             if name in given:
-                notes.append(
+                absent = (
                     f"column {name!r}: absent from {total - column.files} of {total} files, "
                     "read as null there"
                 )
+                notes[name] = (*notes.get(name, ()), absent)
             else:
                 gaps[name] = (
                     f"column {name!r} is in {column.files} of {total} files "
@@ -184,7 +186,7 @@ def reconcile(
                     f"--schema {name}={settled}"
                 )
         fields.append(Field(name, settled))
-    return Reconciled(Schema(tuple(fields)), conflicts, gaps, tuple(notes))
+    return Reconciled(Schema(tuple(fields)), conflicts, gaps, notes)
 
 
 def _clash(one: str, other: str) -> bool:

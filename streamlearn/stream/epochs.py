@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -25,7 +24,7 @@ from streamlearn.stream.rebatch import Rebatcher, rebatch
 from streamlearn.stream.scratch import Scratch
 from streamlearn.stream.statistics import located
 
-__all__ = ["Epochs", "EpochRecord", "Stopping"]
+__all__ = ["EpochRecord", "Epochs", "Stopping"]
 
 
 @dataclass(frozen=True)
@@ -216,10 +215,7 @@ class Epochs:
 
     def _prepare(self, batch: Chunk) -> Chunk:
         try:
-            if self.kernel is not None:
-                X = self.kernel.apply(batch.X)
-            else:
-                X = batch.X
+            X = batch.X if self.kernel is None else self.kernel.apply(batch.X)
             if isinstance(X, pa.RecordBatch):
                 X = numbers(X, order="C")
         except CellError as error:

@@ -43,6 +43,10 @@ class MemoryUse:
         return self.measured_bytes <= self.limit_bytes
 
 
+def _nobody(event: Event) -> None:
+    """Stand in for listeners where there are none."""
+
+
 class Governor:
     """Watches memory and steers the chunk size.
 
@@ -66,7 +70,7 @@ class Governor:
         limit_bytes: int,
         chunk_rows: int,
         probe: Probe,
-        emit: Listener = lambda event: None,
+        emit: Listener = _nobody,
         reclaimers: Sequence[tuple[str, Callable[[], None]]] = RECLAIMERS,
         clock: Callable[[], float] = time.perf_counter,
     ) -> None:

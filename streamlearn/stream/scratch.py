@@ -50,7 +50,7 @@ class _Column:
         self.length = 0
 
     def append(self, values: NDArray[Any]) -> None:
-        data = memoryview(np.ascontiguousarray(values, dtype=self.dtype)).cast("B")
+        data = _bytes(np.ascontiguousarray(values, dtype=self.dtype))
         while len(data):
             data = data[self._file.write(data) :]
         self.length += len(values)
@@ -59,7 +59,7 @@ class _Column:
         shape = (stop - start,) if self._width == 1 else (stop - start, self._width)
         out = np.empty(shape, self.dtype)
         offset = start * self._width * self.dtype.itemsize
-        data = memoryview(out).cast("B") if out.size else memoryview(b"")
+        data = _bytes(out)
         while len(data):
             got = os.preadv(self._file.fileno(), [data], offset)
             if not got:
@@ -69,6 +69,10 @@ class _Column:
 
     def close(self) -> None:
         self._file.close()
+
+
+def _bytes(array: NDArray[Any]) -> memoryview:
+    return array.reshape(-1).view(np.uint8).data
 
 
 class Scratch:
