@@ -4,7 +4,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-DEMO_ROWS ?= 10_000_000
+# Five files of 2 M rows to learn from, and what is left to evaluate on.
+DEMO_ROWS ?= 10_500_000
 DEMO_BUDGET ?= 512MB
 DEMO ?= demo
 
@@ -54,14 +55,13 @@ test-floors:
 demo: $(READY)
 	rm -rf $(DEMO)
 	$(BIN)/streamlearn generate taxi --rows $(DEMO_ROWS) -o $(DEMO)/data
-	$(BIN)/streamlearn generate taxi --rows 500_000 --seed 1 -o $(DEMO)/test
-	$(BIN)/streamlearn fit '$(DEMO)/data/*.parquet' --target duration \
+	$(BIN)/streamlearn fit '$(DEMO)/data/part-0000[0-4].parquet' --target duration \
 	  --derive "date_diff('second', lpep_pickup_datetime, lpep_dropoff_datetime) / 60.0 AS duration" \
 	  --where "duration BETWEEN 1 AND 60 AND trip_distance BETWEEN 0 AND 100" \
 	  --features PULocationID,DOLocationID,trip_distance,passenger_count,payment_type,store_and_fwd_flag,lpep_pickup_datetime \
 	  --categorical PULocationID,DOLocationID,payment_type \
 	  --model sgd-regressor --epochs 2 --validation 0.05 --memory-budget $(DEMO_BUDGET) -o $(DEMO)/run
-	$(BIN)/streamlearn evaluate $(DEMO)/run '$(DEMO)/test/*.parquet' --memory-budget $(DEMO_BUDGET)
+	$(BIN)/streamlearn evaluate $(DEMO)/run '$(DEMO)/data/part-00005.parquet' --memory-budget $(DEMO_BUDGET)
 	@echo
 	@echo "The report: $(DEMO)/run/report.html"
 

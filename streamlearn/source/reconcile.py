@@ -133,6 +133,11 @@ def reconcile(
     for path, schema in files:
         total += 1
         here = set(schema.names)
+        if len(here) < len(schema.names):
+            twice = sorted({name for name in here if schema.names.count(name) > 1})
+            raise SchemaError(
+                f"{path}: column {', '.join(map(repr, twice))} stands more than once; rename it"
+            )
         for name, column in columns.items():
             if name not in here and name not in lacking:
                 lacking[name] = path

@@ -1,0 +1,92 @@
+"""Fixtures that all tests share."""
+
+from __future__ import annotations
+
+import os
+import threading
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
+
+
+@pytest.fixture
+def green() -> Path:
+    """Real months of green taxi trips, where they are at hand."""
+    folder = SHARED / "green"
+    if not folder.exists():
+        pytest.skip(f"the real taxi months are not at {folder}")
+    return folder
+
+
+@pytest.fixture
+def shared() -> Path:
+    if not SHARED.exists():
+        pytest.skip(f"the shared data is not at {SHARED}")
+    return SHARED
+
+
+@pytest.fixture(autouse=True)
+def no_leaks():
+    """No thread and no file of ours outlives a test."""
+    files = _open_files()
+    yield
+    left = [thread for thread in threading.enumerate() if thread.name.startswith("streamlearn")]
+    assert not left, f"threads left behind: {left}"
+    ours = {
+        name for name in _open_files() - files if name.endswith((".parquet", ".npy", "clear_refs"))
+    }
+    assert not ours, f"files left open: {ours}"
+
+
+def _open_files() -> set[str]:
+    try:
+        handles = os.listdir("/proc/self/fd")
+    except OSError:
+        return set()
+    found = set()
+    for handle in handles:
+        try:
+            found.add(os.readlink(f"/proc/self/fd/{handle}"))
+        except OSError:
+            continue
+    return found
+
+
+def mixed_table(rows: int, seed: int = 0) -> pa.Table:
+    """Numbers with gaps, categories, strings, a float target and a label."""
+    rng = np.random.default_rng(seed)
+    zone = rng.zipf(1.7, rows).clip(max=60).astype(np.int32)
+    distance = rng.lognormal(1.0, 0.7, rows)
+    count = rng.integers(1, 7, rows).astype(np.float64)
+    count[rng.random(rows) < 0.1] = np.nan
+    flag = np.where(rng.random(rows) < 0.3, "Y", "N").astype(object)
+    flag[rng.random(rows) < 0.05] = None
+    target = 3 * distance + zone * 0.2 + rng.normal(size=rows)
+    return pa.table(
+        {
+            "zone": zone,
+            "distance": distance,
+            "count": pa.array(count, from_pandas=True),
+            "flag": pa.array(flag),
+            "y": target,
+            "label": (target > np.median(target)).astype(np.int64),
+            "name": np.where(target > np.median(target), "high", "low"),
+            "w": rng.random(rows) + 0.5,
+        }
+    )
+
+
+@pytest.fixture
+def mixed(tmp_path: Path) -> tuple[Path, pa.Table]:
+    """Two parquet files with row groups of uneven size, and the same rows in memory."""
+    table = mixed_table(5_000)
+    folder = tmp_path / "mixed"
+    folder.mkdir()
+    pq.write_table(table.slice(0, 2_300), folder / "part-0.parquet", row_group_size=900)
+    pq.write_table(table.slice(2_300), folder / "part-1.parquet", row_group_size=1_777)
+    return folder, table

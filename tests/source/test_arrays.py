@@ -1,0 +1,66 @@
+"""Arrays and .npy files."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import streamlearn as sl
+from streamlearn.errors import SchemaError, SourceError, UsageError
+from streamlearn.testing import check_every_row_once
+
+
+@pytest.mark.parametrize("order", ["C", "F"])
+@pytest.mark.parametrize("dtype", ["f4", "f8", "i8", "?"])
+def test_every_row_is_read_once_from_memory_and_from_a_file(tmp_path, order, dtype):
+    X = np.asarray(np.arange(1200).reshape(400, 3) % 7, dtype=dtype, order=order)
+    y = np.arange(400)
+    X.flags.writeable = False
+    np.save(tmp_path / "X.npy", X)
+    np.save(tmp_path / "y.npy", y)
+    sources = [sl.scan((X, y)), sl.scan(tmp_path / "X.npy", target=str(tmp_path / "y.npy"))]
+    for data in sources:
+        check_every_row_once(data)
+        chunk = next(iter(data.read(data.fragments[0], data.features.names, 50)))
+        assert np.array_equal(chunk.X, X[:50])
+        assert np.array_equal(chunk.y, y[:50])
+
+
+def test_a_file_larger_than_a_fragment(tmp_path):
+    X = np.arange(300_000 * 2, dtype=np.float32).reshape(-1, 2)
+    np.save(tmp_path / "X.npy", X)
+    data = sl.scan(tmp_path / "X.npy")
+    assert len(data.fragments) == 3
+    read = [c.X for f in data.fragments for c in data.read(f, data.features.names, 40_000)]
+    assert np.array_equal(np.concatenate(read), X)
+
+
+@pytest.mark.parametrize(
+    ("data", "target", "match"),
+    [
+        (np.zeros(3), None, "shape"),
+        (np.zeros((3, 2)), np.zeros(4), "one value a row"),
+        (np.array([["a"]]), None, "numbers"),
+    ],
+)
+def test_shapes_that_do_not_fit_are_refused(data, target, match):
+    with pytest.raises(SchemaError, match=match):
+        sl.scan(data, target=target)
+
+
+def test_a_broken_npy_is_named(tmp_path):
+    path = tmp_path / "X.npy"
+    np.save(path, np.zeros((10, 10)))
+    path.write_bytes(path.read_bytes()[:200])
+    with pytest.raises(SourceError, match="X.npy"):
+        sl.scan(path)
+
+
+def test_a_column_name_is_no_target_of_an_array():
+    with pytest.raises(UsageError, match="no named columns"):
+        sl.scan(np.zeros((3, 2)), target="y")
+
+
+def test_what_cannot_be_scanned_is_named():
+    with pytest.raises(UsageError, match="dict"):
+        sl.scan({"x": [1]})
