@@ -163,7 +163,7 @@ def _draw_memory(axes: Axes, memory: MemoryReport, samples: Sequence[Sample]) ->
         peaks = [item.peak_bytes / 1e6 for item in samples]
         resident = [item.rss_bytes / 1e6 for item in samples]
         # The peak lies underneath and wider, as both are often the same.
-        axes.plot(x, peaks, color=_PEAK, linewidth=2.6, marker=marker, ms=7, label="chunk's peak")
+        axes.plot(x, peaks, color=_PEAK, linewidth=3.0, marker=marker, ms=7, label="chunk's peak")
         axes.plot(x, resident, color=_RESIDENT, marker=marker, ms=4, label="resident")
     else:
         _note(axes, "no sample was taken")
@@ -193,7 +193,7 @@ def _draw_chunks(axes: Axes, samples: Sequence[Sample]) -> None:
         color=_RESIDENT,
         marker="o" if len(samples) == 1 else "",
     )
-    axes.set_ylim(bottom=0)
+    axes.set_ylim(0, 1.15 * max((item.chunk_rows for item in samples), default=1))
     axes.set_ylabel("chunk (rows)")
     _rows_axis(axes.yaxis)
 
@@ -215,7 +215,9 @@ def _draw_loss(axes: Axes, history: Sequence[EpochRecord], ends: Sequence[int]) 
             label="batch, before it was learned",
         )
     if epochs:
-        axes.plot(*zip(*epochs, strict=True), **_dots(epochs, _PEAK, "o"), label="mean of the epoch")
+        axes.plot(
+            *zip(*epochs, strict=True), **_dots(epochs, _PEAK, "o"), label="mean of the epoch"
+        )
     if held:
         axes.plot(*zip(*held, strict=True), **_dots(held, _SCORE, "s"), label="held-out rows")
     if drawn:
@@ -281,7 +283,7 @@ def _spread(values: Sequence[float]) -> bool:
 def _epoch_lines(axes: Axes, ends: Sequence[int]) -> None:
     if 1 < len(ends) <= _MOST_EPOCH_LINES:
         for end in ends[:-1]:
-            axes.axvline(end, color=_GRID, linewidth=0.8, linestyle=(0, (2, 2)))
+            axes.axvline(end, color=_GRID, linewidth=0.8, linestyle=(0, (2, 2)), zorder=0.5)
     axes.grid(visible=False, axis="x")
 
 

@@ -69,7 +69,7 @@ def coefficients_of(estimator: Any, most: int = 30) -> Coefficients:
         return Coefficients((), f"{name} has no coefficients (coef_).")
     values = np.asarray(found.toarray() if hasattr(found, "toarray") else found)
     if values.dtype.kind not in "fiu" or (values.ndim > 1 and values.shape[0] != 1):
-        shape = " × ".join(f"{size:,}" for size in values.shape)
+        shape = " x ".join(f"{size:,}" for size in values.shape)
         return Coefficients((), f"{name} has coefficients of shape {shape}: too many to rank.")
     values = values.ravel()
     if not values.size:

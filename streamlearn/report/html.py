@@ -2,17 +2,94 @@
 
 from __future__ import annotations
 
-from html import escape
-from typing import Any
+import re
+from functools import cache
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+from streamlearn.report.charts import learning_curve, memory_chart
+from streamlearn.report.content import content_of
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
+    from markupsafe import Markup
+
+    from streamlearn.result import Result
 
 __all__ = ["result_fragment", "write_report"]
 
-
-def result_fragment(result: Any) -> str:
-    """Return a result as an HTML fragment."""
-    return f"<pre>{escape(repr(result))}</pre>"
+_MOST_DRAWING = 600_000
+"""Characters of scikit-learn's drawing: a page with more would be slow to open."""
 
 
-def write_report(result: Any, file: Any) -> None:
-    """Write a result as a self-contained HTML page to an open binary file."""
-    file.write(f"<!doctype html><meta charset=utf-8>{result_fragment(result)}".encode())
+def result_fragment(result: Result) -> str:
+    """Return a result as an HTML fragment for a notebook.
+
+    Parameters
+    ----------
+    result : Result
+
+    Returns
+    -------
+    str
+        One ``<div>`` with its styles on its elements: legible on light and dark, no network.
+    """
+    return _render("fragment.html.j2", result, _drawing(result.estimator))
+
+
+def write_report(result: Result, file: BinaryIO) -> None:
+    """Write a result as a self-contained HTML page.
+
+    Parameters
+    ----------
+    result : Result
+    file : binary file
+        Open for writing. The page needs no network and runs no script.
+    """
+    file.write(_render("report.html.j2", result, _still(_drawing(result.estimator))).encode())
+
+
+def _render(template: str, result: Result, drawing: str) -> str:
+    return (
+        _environment()
+        .get_template(template)
+        .render(
+            content=content_of(result),
+            drawing=_safe(drawing),
+            learning_chart=_safe(learning_curve(result.history)) if result.history else "",
+            memory_chart=_safe(memory_chart(result.memory)),
+        )
+    )
+
+
+@cache
+def _environment() -> Environment:
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
+    return Environment(
+        autoescape=True,
+        loader=PackageLoader("streamlearn.report"),
+        lstrip_blocks=True,
+        trim_blocks=True,
+        undefined=StrictUndefined,
+    )
+
+
+def _safe(html: str) -> Markup:
+    """Mark what Matplotlib or scikit-learn has escaped."""
+    from markupsafe import Markup
+
+    return Markup(html)  # noqa: S704 - both escape the text they are given
+
+
+def _drawing(estimator: Any) -> str:
+    """Return the pipeline as scikit-learn draws it; nothing where that is too large."""
+    from sklearn.utils import estimator_html_repr
+
+    html = str(estimator_html_repr(estimator))
+    return html if len(html) <= _MOST_DRAWING else ""
+
+
+def _still(html: str) -> str:
+    """Take the scripts out: the page forbids them, and CSS does all that is needed."""
+    html = re.sub(r"<script\b.*?</script\s*>", "", html, flags=re.DOTALL | re.IGNORECASE)
+    return re.sub(r'\son[a-z]+="[^"]*"', "", html)

@@ -86,8 +86,9 @@ def _time(result: Result) -> str:
     text = format_seconds(result.seconds)
     if learned and seconds > 0:
         text += f", learned {format_rows(round(learned / seconds))} rows/s"
-    elif result.rows.read and result.seconds > 0:
-        text += f", read {format_rows(round(result.rows.read / result.seconds))} rows/s"
+    elif result.seconds > 0:
+        read = sum(item.rows * item.times for item in result.plan.passes)
+        text += f", read {format_rows(round(read / result.seconds))} rows/s"
     return text
 
 
