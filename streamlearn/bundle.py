@@ -13,8 +13,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from zipfile import BadZipFile
 
-from streamlearn.errors import BundleError
+from streamlearn.errors import BundleError, UsageError
 
 if TYPE_CHECKING:
     from streamlearn.result import Result
@@ -61,13 +62,13 @@ def refuse_occupied(path: str | os.PathLike[str], *, overwrite: bool) -> None:
 
     Raises
     ------
-    BundleError
+    UsageError
     """
     folder = Path(path)
     if folder.exists() and not folder.is_dir():
-        raise BundleError(f"{folder}: a run needs a folder, and this is a file; choose another")
+        raise UsageError(f"{folder}: a run needs a folder, and this is a file; choose another")
     if (folder / "manifest.json").exists() and not overwrite:
-        raise BundleError(
+        raise UsageError(
             f"{folder} holds a run already; choose another folder, or replace it with "
             "overwrite=True or --overwrite"
         )
@@ -105,6 +106,7 @@ def save_run(result: Result, path: str | os.PathLike[str], *, overwrite: bool = 
         **saved.manifest,
         "plan": saved.plan.to_dict(),
         "memory": asdict(saved.memory),
+        "timings": saved.timings,
         "warnings": list(saved.warnings),
     }
     _write_text(folder / "manifest.json", _json(manifest))
@@ -188,10 +190,12 @@ def load_run(path: str | os.PathLike[str], *, trusted: Sequence[str] = ()) -> Re
             folder / "model.skops",
             trusted=skops.io.get_untrusted_types(file=folder / "model.skops"),
         )
-    except (OSError, ValueError, KeyError) as error:
+    except (OSError, ValueError, KeyError, BadZipFile) as error:
         raise BundleError(f"{folder}: the run cannot be read: {error}") from error
     memory = manifest.pop("memory")
     memory["timeline"] = tuple(Sample(**sample) for sample in memory["timeline"])
+    memory |= {name: tuple(memory[name]) for name in ("resizes", "reclaimed")}
+    timings = tuple((str(name), float(took)) for name, took in manifest.pop("timings"))
     history = []
     for line in lines:
         record = json.loads(line)
@@ -201,9 +205,10 @@ def load_run(path: str | os.PathLike[str], *, trusted: Sequence[str] = ()) -> Re
         estimator=estimator,
         plan=Plan.from_dict(manifest.pop("plan")),
         history=tuple(history),
-        memory=MemoryReport(**{**memory, "resizes": tuple(memory["resizes"])}),
+        memory=MemoryReport(**memory),
         rows=RowCount(**metrics["rows"]),
         seconds=metrics["seconds"],
+        timings=timings,
         warnings=tuple(manifest.pop("warnings")),
         manifest={k: v for k, v in manifest.items() if k not in ("format", "complete")},
         path=os.fspath(path),

@@ -42,7 +42,7 @@ class Field:
         if pa.types.is_null(self.type):
             return 0
         try:
-            return max(1, self.type.bit_width // 8)
+            return max(1, int(self.type.bit_width) // 8)
         except ValueError:
             return None
 
@@ -158,8 +158,8 @@ class Chunk:
         return Chunk(
             concat_blocks([chunk.X for chunk in chunks]),
             np.concatenate([chunk.rows for chunk in chunks]),
-            None if first.y is None else np.concatenate([chunk.y for chunk in chunks]),  # type: ignore[misc]
-            None if first.weight is None else np.concatenate([chunk.weight for chunk in chunks]),  # type: ignore[misc]
+            None if first.y is None else np.concatenate([chunk.y for chunk in chunks]),
+            None if first.weight is None else np.concatenate([chunk.weight for chunk in chunks]),
         )
 
 

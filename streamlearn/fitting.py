@@ -61,6 +61,7 @@ class Fitting:
         if job.model is not None:
             self._replan()
             history = self._model()
+        self.governor.reclaim()
         memory = MemoryUse(
             self.plan.memory.limit_bytes,
             self.plan.memory.reserved_bytes,
@@ -75,6 +76,7 @@ class Fitting:
             memory=self.recorder.memory(memory),
             rows=self.rows,
             seconds=self.governor.seconds,
+            timings=self.recorder.timings,
             manifest=manifest_of(job, self.profile),
             warnings=tuple(self.warnings),
         )
@@ -220,6 +222,8 @@ def _with_columns(sample: Any, read: Any) -> Any:
     if read is None or not hasattr(sample, "iloc"):
         return read if read is not None else sample
     frame = to_frame(read)
+    if not len(frame.columns):
+        return sample
     out = sample.iloc[: len(frame)].reset_index(drop=True).copy()
     for name in frame.columns:
         out[name] = frame[name]

@@ -67,7 +67,7 @@ def journal(folder: str | os.PathLike[str] | None) -> Iterator[None]:
         try:
             yield
         except BaseException as error:
-            log.error("%s: %s", type(error).__name__, error)
+            log.error("%s: %s", type(error).__name__, error)  # noqa: TRY400 - said once, to the user
             raise
         finally:
             log.removeHandler(handler)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Mapping
+from importlib.metadata import version
 from typing import Any
 
 import numpy as np
@@ -28,11 +29,13 @@ def manifest_of(job: Job, profile: TargetProfile | None) -> dict[str, Any]:
     import streamlearn
 
     target = job.data.target_field
+    files = list(dict.fromkeys(fragment.path for fragment in job.data.fragments))
     found: dict[str, Any] = {
         "versions": {
             "streamlearn": streamlearn.__version__,
             "scikit-learn": sklearn.__version__,
             "numpy": np.__version__,
+            **{name: version(name) for name in ("pandas", "pyarrow", "scipy")},
             "python": platform.python_version(),
         },
         "machine": f"{platform.system()} {platform.machine()}, {cores()} cores",
@@ -43,6 +46,8 @@ def manifest_of(job: Job, profile: TargetProfile | None) -> dict[str, Any]:
         },
         "data": {
             "fingerprint": job.data.source.fingerprint,
+            "files": files[:20],
+            "more_files": max(0, len(files) - 20),
             "rows": job.data.rows,
             "fragments": len(job.data.fragments),
             "where": None if job.data.where is None else str(job.data.where),

@@ -31,6 +31,8 @@ class Result:
     rows: RowCount
     """Of one reading of the data: read, learned, held out, filtered, rejected."""
     seconds: float
+    timings: tuple[tuple[str, float], ...] = ()
+    """Seconds of each pass over the data, by name, in order."""
     manifest: dict[str, Any] = field(default_factory=dict)
     """Versions, seed, data fingerprint, schema: what is needed to do it again."""
     warnings: tuple[str, ...] = ()
@@ -47,9 +49,10 @@ class Result:
 
         Raises
         ------
+        UsageError
+            If the folder holds a run already and ``overwrite`` is False.
         BundleError
-            If the folder holds a run already and ``overwrite`` is False, or the model cannot be
-            written.
+            If the model cannot be written.
         """
         from streamlearn.bundle import save_run
 

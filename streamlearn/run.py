@@ -38,7 +38,7 @@ def explain(estimator: Any, data: Any, **options: Any) -> Plan:
     estimator : Pipeline, ColumnTransformer or estimator
     data : Dataset, or what `streamlearn.scan` takes
     **options
-        As for `fit`.
+        As for `fit`, from ``memory_budget`` to ``run``.
 
     Returns
     -------
@@ -176,6 +176,7 @@ def fit(
         random_state=random_state,
         threads=threads,
         scratch_dir=scratch_dir,
+        run=run,
     )
     probe = make_probe()
     recorder = Recorder([*listeners, log_event])

@@ -23,7 +23,7 @@ _UNITS = {
 _SIZE = re.compile(r"\s*([0-9][0-9_]*(?:\.[0-9]+)?|\.[0-9]+)\s*([a-z]*)\s*", re.IGNORECASE)
 
 
-def parse_bytes(text: str | int | float) -> int:
+def parse_bytes(text: str | float) -> int:
     """Read a size such as ``"512MB"``, ``"2GiB"`` or a plain number of bytes.
 
     Parameters

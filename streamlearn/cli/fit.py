@@ -69,7 +69,7 @@ def command(data: tuple[str, ...], **options: Any) -> int:
     dataset = open_dataset(data, options)
     estimator, notes = make_estimator(dataset, options)
     options["random_state"] = options.pop("seed")
-    planned = {key: value for key, value in options.items() if key not in ("run", "overwrite")}
+    planned = {key: value for key, value in options.items() if key != "overwrite"}
     plan = explain(estimator, dataset, **planned)
     if not quiet:
         click.echo(f"{estimator!r}", err=True)

@@ -10,7 +10,8 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from streamlearn.chunk import Block
-from streamlearn.learn.base import Accumulator
+from streamlearn.errors import CellError
+from streamlearn.learn.base import Accumulator, column_names
 from streamlearn.learn.replay import table_like
 from streamlearn.prepare.encode import CategoryIndex
 
@@ -86,7 +87,13 @@ class ValueCounts:
 
 
 def arrow_columns(X: Block) -> list[pa.Array]:
-    """Return a block's columns as Arrow arrays."""
+    """Return a block's columns as Arrow arrays.
+
+    Raises
+    ------
+    CellError
+        If a column of Python objects mixes types.
+    """
     if isinstance(X, pa.RecordBatch):
         return list(X.columns)
     if hasattr(X, "iloc"):
@@ -94,8 +101,20 @@ def arrow_columns(X: Block) -> list[pa.Array]:
     if hasattr(X, "toarray"):
         X = X.toarray()
     if X.dtype == object:
-        return [pa.array(X[:, index].tolist(), from_pandas=True) for index in range(X.shape[1])]
+        return [_from_objects(X, index) for index in range(X.shape[1])]
     return [pa.array(np.ascontiguousarray(X[:, index])) for index in range(X.shape[1])]
+
+
+def _from_objects(X: Block, index: int) -> pa.Array:
+    try:
+        return pa.array(X[:, index].tolist(), from_pandas=True)
+    except pa.ArrowException as error:
+        raise CellError(
+            None,
+            column_names(X)[index],
+            f"values of more than one type ({error}); split the columns by type with a "
+            "ColumnTransformer",
+        ) from error
 
 
 class Categories:
@@ -192,7 +211,7 @@ def _kept_columns(imputer: Any, columns: int) -> list[int]:
 
 
 def _input_of(imputer: Any, sample: Any) -> Any:
-    """What the imputer was fitted on, judging by what it remembers."""
+    """Return an empty example of what the imputer was fitted on."""
     names = getattr(imputer, "feature_names_in_", None)
     if names is None:
         return np.zeros((1, imputer.n_features_in_), dtype=imputer._fit_dtype)

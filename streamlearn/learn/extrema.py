@@ -34,6 +34,8 @@ class Extrema:
         """See `Accumulator.update`."""
         del y, sample_weight
         matrix = matrix_of(X)
+        if not len(matrix):
+            return
         low, high = np.fmin.reduce(matrix, axis=0), np.fmax.reduce(matrix, axis=0)
         if np.isinf(low).any() or np.isinf(high).any():
             refuse_infinite(matrix, X, self._step)

@@ -389,7 +389,9 @@ def _ready(node: Node, fitted: set[str], learning: list[Leaf]) -> bool:
                 return False
         return True
     assert isinstance(node, Columns)
-    return all([_ready(child, fitted, learning) for child in node.nodes])
+    # Every branch is asked, for each may have steps that can learn.
+    ready = [_ready(child, fitted, learning) for child in node.nodes]
+    return all(ready)
 
 
 def columns_for(node: Node, given: Sequence[Any], learning: set[str], need: bool) -> list[Any]:

@@ -7,10 +7,11 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from numpy.typing import NDArray
 
 from streamlearn.chunk import Block
-from streamlearn.errors import UnsupportedEstimatorError
-from streamlearn.learn.base import Accumulator
+from streamlearn.errors import CellError, UnsupportedEstimatorError
+from streamlearn.learn.base import Accumulator, column_names
 from streamlearn.learn.categories import ValueCounts, arrow_columns
 from streamlearn.learn.moments import Moments, refuse_infinite
 from streamlearn.learn.replay import frame_like, matrix_of, table_like
@@ -42,6 +43,7 @@ class ImputerStatistics:
         self._missing = estimator.missing_values
         self._moments: Moments | None = None
         self._columns: list[ValueCounts] = []
+        self._nones: list[int] = []
         self._present: list[Any] = []
         self._gaps: list[bool] = []
         self._dtype: Any = None
@@ -52,7 +54,8 @@ class ImputerStatistics:
         if self._strategy == "mean":
             matrix = matrix_of(X)
             self._dtype = matrix.dtype
-            if not is_missing(self._missing):
+            if not _is_nan(self._missing):
+                self._refuse_nan(np.isnan(matrix), X)
                 matrix = np.where(matrix == self._missing, np.nan, matrix)
             if self._moments is None:
                 self._moments = Moments(matrix.shape[1])
@@ -60,28 +63,54 @@ class ImputerStatistics:
             if not np.isfinite(self._moments._mean).all():
                 refuse_infinite(matrix, X, "SimpleImputer")
             return
-        columns = [self._blanked(column) for column in arrow_columns(X)]
+        columns = arrow_columns(X)
         if not self._columns:
             self._columns = [ValueCounts() for _ in columns]
+            self._nones = [0] * len(columns)
             self._present = [None] * len(columns)
             self._gaps = [False] * len(columns)
-        for index, column in enumerate(columns):
+        for index, given in enumerate(columns):
+            column = self._blanked(index, given, X)
             if self._strategy == "most_frequent":
                 self._columns[index].add(column)
             else:
                 self._note(index, column)
 
-    def _blanked(self, column: pa.Array) -> pa.Array:
-        """The column with its missing marker, whatever it is, as null."""
+    def _blanked(self, index: int, column: pa.Array, X: Block) -> pa.Array:
+        """Return the column with its missing marker, whatever it is, as null.
+
+        What pandas shows as None is a value like any other, unless it is the marker; NaN is
+        refused, unless it is the marker.
+        """
         if pa.types.is_floating(column.type):
             column = pc.if_else(pc.is_nan(column), pa.scalar(None, column.type), column)
+        if column.null_count and _null_is_none(column.type):
+            if self._missing is not None and type(self._missing).__name__ != "NAType":
+                self._nones[index] += column.null_count
+                column = column.drop_null()
+        elif column.null_count and not _is_nan(self._missing):
+            gaps = np.zeros((len(column), len(self._columns)), dtype=bool)
+            gaps[:, index] = column.is_null().to_numpy(zero_copy_only=False)
+            self._refuse_nan(gaps, X)
         if is_missing(self._missing) or pa.types.is_null(column.type):
             return column
         try:
             marker = pa.scalar(self._missing).cast(column.type)
         except (pa.ArrowException, TypeError):
             return column
+        if marker.as_py() != self._missing:
+            return column
         return pc.if_else(pc.equal(column, marker), pa.scalar(None, column.type), column)
+
+    def _refuse_nan(self, gaps: NDArray[np.bool_], X: Block) -> None:
+        if gaps.any():
+            row, column = (int(part) for part in np.argwhere(gaps)[0])
+            raise CellError(
+                row,
+                column_names(X)[column],
+                f"missing (NaN), and SimpleImputer(missing_values={self._missing!r}) fills only "
+                f"{self._missing!r}; leave missing_values= out, or filter such rows with where=",
+            )
 
     def _note(self, index: int, column: pa.Array) -> None:
         self._gaps[index] = self._gaps[index] or column.null_count > 0
@@ -100,9 +129,11 @@ class ImputerStatistics:
             self._moments.merge(other._moments)
         if not self._columns:
             self._columns, self._present, self._gaps = other._columns, other._present, other._gaps
+            self._nones = other._nones
             return
         for index, column in enumerate(other._columns):
             self._columns[index].merge(column)
+            self._nones[index] += other._nones[index]
             if self._present[index] is None:
                 self._present[index] = other._present[index]
             self._gaps[index] = self._gaps[index] or other._gaps[index]
@@ -128,9 +159,14 @@ class ImputerStatistics:
         columns = []
         for index, counts in enumerate(self._columns):
             value, gap = self._fill_value(index, counts)
-            marker = None if is_missing(self._missing) else self._missing
-            rows = [value, marker if gap else value]
             kind = value.type if isinstance(value, pa.Scalar) else counts.result()[0].type
+            marker = pa.scalar(None, kind)
+            if gap and not is_missing(self._missing):
+                marker = pa.scalar(self._missing).cast(kind)
+            rows = [value, marker if gap else value]
+            if self._nones[index]:
+                # A third row keeps the column one of Python objects.
+                rows.append(None)
             columns.append(
                 pa.array([row.as_py() if isinstance(row, pa.Scalar) else row for row in rows], kind)
             )
@@ -138,11 +174,47 @@ class ImputerStatistics:
         return None
 
     def _fill_value(self, index: int, counts: ValueCounts) -> tuple[Any, bool]:
+        nones = self._nones[index]
         if self._strategy == "constant":
             present = self._present[index]
-            return (None if present is None else present[0]), self._gaps[index] or present is None
-        values, times = counts.result()
+            if present is None:
+                return None, self._gaps[index] or not nones
+            return present[0], self._gaps[index]
+        values, times = _one_zero(*counts.result())
+        if nones and nones >= times.max(initial=0):
+            return None, counts.missing > 0
         if not len(values):
             return None, True
         best = values.filter(pa.array(times == times.max()))
         return pc.min(best), counts.missing > 0
+
+
+def _one_zero(values: pa.Array, counts: NDArray[np.int64]) -> tuple[pa.Array, NDArray[np.int64]]:
+    """Count -0.0 and 0.0, which Arrow tells apart, as the one that came first."""
+    if not pa.types.is_floating(values.type):
+        return values, counts
+    zeros = np.flatnonzero(values.to_numpy(zero_copy_only=False) == 0)
+    if len(zeros) < 2:
+        return values, counts
+    kept = np.delete(np.arange(len(values)), zeros[1:])
+    summed = counts.copy()
+    summed[zeros[0]] = counts[zeros].sum()
+    return values.take(pa.array(kept)), summed[kept]
+
+
+def _is_nan(marker: Any) -> bool:
+    """Whether the imputer fills NaN."""
+    return marker is not None and is_missing(marker)
+
+
+def _null_is_none(type_: pa.DataType) -> bool:
+    """Whether pandas shows a null of this type as None; all others as NaN or NaT."""
+    kinds = (
+        pa.types.is_integer,
+        pa.types.is_floating,
+        pa.types.is_string,
+        pa.types.is_large_string,
+        pa.types.is_timestamp,
+        pa.types.is_duration,
+    )
+    return not any(is_kind(type_) for is_kind in kinds)

@@ -61,8 +61,12 @@ class Moments:
         with np.errstate(invalid="ignore", divide="ignore"):
             return np.where(self.count > 0, self._m2 / self.count, np.nan)
 
+    @np.errstate(invalid="ignore", over="ignore")
     def add(self, X: NDArray[Any], weight: NDArray[np.float64] | None = None) -> None:
-        """Take in a block of shape (rows, columns)."""
+        """Take in a block of shape (rows, columns).
+
+        Infinities make the mean infinite or NaN; refusing them is for the caller, who knows names.
+        """
         if not len(X):
             return
         fresh = self.count == 0

@@ -27,7 +27,8 @@ def is_classifier(estimator: Any) -> bool:
 
 def needs_target(estimator: Any) -> bool:
     """Whether the estimator cannot learn without a target."""
-    from sklearn.base import is_classifier as ask, is_regressor
+    from sklearn.base import is_classifier as ask
+    from sklearn.base import is_regressor
 
     return bool(ask(estimator) or is_regressor(estimator))
 
@@ -64,7 +65,7 @@ class SequentialLearner:
     def __init__(self, estimator: Any, profile: TargetProfile | None, seed: int) -> None:
         self.estimator = estimator
         self._accepts = set(inspect.signature(estimator.partial_fit).parameters)
-        self._original = {}
+        self._original: dict[str, Any] = {}
         self.classes: NDArray[Any] | None = None
         if profile is not None and is_classifier(estimator):
             self.classes, _ = profile.classes()
@@ -160,4 +161,5 @@ class SequentialLearner:
 def _convergence_warning() -> type[Warning]:
     from sklearn.exceptions import ConvergenceWarning
 
-    return ConvergenceWarning
+    kind: type[Warning] = ConvergenceWarning
+    return kind

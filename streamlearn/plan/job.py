@@ -33,6 +33,7 @@ class Options:
     random_state: int = 0
     threads: int | None = None
     scratch_dir: str | os.PathLike[str] | None = None
+    run: str | os.PathLike[str] | None = None
 
     def __post_init__(self) -> None:
         for name in ("chunk_size", "batch_size", "epochs", "threads", "n_iter_no_change"):

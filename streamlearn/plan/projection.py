@@ -69,6 +69,8 @@ def make_plan(job: Job, limit: int, reserved: int) -> Plan:
     )
     if job.model is not None:
         demands.append(learn_demand(job, plan, 2, known=False))
+    if options.run is not None:
+        demands.append(_SAVE)
     memory = plan_memory(
         demands,
         limit_bytes=limit,
@@ -79,6 +81,17 @@ def make_plan(job: Job, limit: int, reserved: int) -> Plan:
     return replace(plan, memory=memory)
 
 
+_SAVE = Demand(
+    "save",
+    0,
+    0.0,
+    0.0,
+    0,
+    (
+        Term("not given back by the passes before", 32_000_000),
+        Term("skops, matplotlib, the report", 64_000_000),
+    ),
+)
 _NO_MEMORY = MemoryPlan(0, 0, 0, 0, 0, 0, ())
 
 

@@ -97,7 +97,9 @@ class CategoryIndex:
 
 def is_missing(value: Any) -> bool:
     """Whether a category stands for missing values."""
-    return value is None or (isinstance(value, float | np.floating) and bool(np.isnan(value)))
+    if isinstance(value, float | np.floating):
+        return bool(np.isnan(value))
+    return value is None or type(value).__name__ == "NAType"
 
 
 def category_rows(categories: list[NDArray[Any]]) -> Any:
@@ -125,7 +127,7 @@ def _names(estimator: Any) -> list[str]:
 
 
 def _ask(estimator: Any) -> Any:
-    """What the encoder makes of its own categories, a row per category."""
+    """Return what the encoder makes of its own categories, a row per category."""
     frame = category_rows(list(estimator.categories_))
     if hasattr(estimator, "feature_names_in_"):
         frame.columns = estimator.feature_names_in_

@@ -47,7 +47,7 @@ def matrix_dtype(block: Block) -> np.dtype[Any]:
         found = np.result_type(*kinds) if kinds else np.dtype(np.float64)
     else:
         found = block.dtype
-    return np.dtype(np.float32) if found == np.float32 else np.dtype(np.float64)
+    return np.dtype(np.float32 if found == np.float32 else np.float64)
 
 
 def _numpy_dtype(type_: pa.DataType) -> np.dtype[Any]:

@@ -12,6 +12,7 @@ from streamlearn.stream.events import (
     ChunkResized,
     Event,
     Listener,
+    PassEnded,
     PassStarted,
     Reclaimed,
 )
@@ -89,12 +90,15 @@ class Recorder:
         self._before = 0
         self._last = 0
         self._resizes: list[dict[str, Any]] = []
+        self._timings: list[tuple[str, float]] = []
         self._reclaimed: dict[str, dict[str, Any]] = {}
 
     def __call__(self, event: Event) -> None:
         if isinstance(event, PassStarted):
             self._before += self._last
             self._last = 0
+        elif isinstance(event, PassEnded):
+            self._timings.append((event.name, event.took_s))
         elif isinstance(event, ChunkRead):
             self._last = event.rows
             self._sample(event)
@@ -131,6 +135,11 @@ class Recorder:
         if len(self._samples) >= _TIMELINE_SAMPLES:
             self._samples = self._samples[::2]
             self._step *= 2
+
+    @property
+    def timings(self) -> tuple[tuple[str, float], ...]:
+        """Seconds of each pass that has ended, by name."""
+        return tuple(self._timings)
 
     def memory(self, use: MemoryUse) -> MemoryReport:
         """Return the report so far."""

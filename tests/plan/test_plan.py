@@ -42,7 +42,7 @@ def test_what_does_not_fit_is_refused_with_the_number_that_would_do():
     with pytest.raises(MemoryBudgetError) as caught:
         plan_memory([DEMAND], limit_bytes=230_000_000, reserved_bytes=200_000_000)
     text = str(caught.value)
-    floor = int(text.split("memory_budget='")[1].split("MB")[0])
+    floor = int(text.split("memory_budget='")[1].split("MB", maxsplit=1)[0])
     plan = plan_memory([DEMAND], limit_bytes=floor * 10**6, reserved_bytes=200_000_000)
     assert plan.floor_bytes == floor * 10**6
     with pytest.raises(MemoryBudgetError):
