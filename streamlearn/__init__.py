@@ -6,11 +6,10 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from streamlearn.bundle import load_run as load
     from streamlearn.errors import StreamlearnError
     from streamlearn.evaluation import Evaluation
     from streamlearn.prepare.dates import DateFeatures
-    from streamlearn.result import Result
+    from streamlearn.result import Result, load
     from streamlearn.run import evaluate, explain, fit
     from streamlearn.source.dataset import Dataset, scan
 
@@ -39,7 +38,7 @@ _PLACES = {
     "evaluate": ("streamlearn.run", "evaluate"),
     "explain": ("streamlearn.run", "explain"),
     "fit": ("streamlearn.run", "fit"),
-    "load": ("streamlearn.bundle", "load_run"),
+    "load": ("streamlearn.result", "load"),
     "scan": ("streamlearn.source.dataset", "scan"),
 }
 

@@ -10,7 +10,7 @@ import json
 import os
 import tempfile
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from zipfile import BadZipFile
@@ -20,7 +20,7 @@ from streamlearn.errors import BundleError, UsageError
 if TYPE_CHECKING:
     from streamlearn.result import Result
 
-__all__ = ["load_run", "refuse_occupied", "save_run", "write_atomically"]
+__all__ = ["SavedRun", "read_run", "refuse_occupied", "save_run", "write_atomically"]
 
 FORMAT = 1
 _TRUSTED_PREFIXES = ("sklearn.", "numpy.", "scipy.", "streamlearn.", "builtins.", "collections.")
@@ -145,28 +145,19 @@ def _plain(value: Any) -> Any:
     return str(value)
 
 
-def load_run(path: str | os.PathLike[str], *, trusted: Sequence[str] = ()) -> Result:
-    """Give a saved run back.
+@dataclass(frozen=True)
+class SavedRun:
+    """What a run folder holds, read and trusted."""
 
-    Parameters
-    ----------
-    path : path of a run folder
-    trusted : sequence of str
-        Full names of your own classes and functions that the model may contain; those of
-        scikit-learn, NumPy, SciPy and streamlearn need not be named.
+    estimator: Any
+    manifest: dict[str, Any]
+    metrics: dict[str, Any]
+    history: tuple[dict[str, Any], ...]
 
-    Raises
-    ------
-    BundleError
-        If the folder holds no complete run, or the model contains what is not trusted.
-    """
+
+def read_run(path: str | os.PathLike[str], trusted: Sequence[str] = ()) -> SavedRun:
+    """Read a run folder; see `streamlearn.result.load`."""
     import skops.io
-
-    from streamlearn.plan.plan import Plan
-    from streamlearn.result import Result
-    from streamlearn.stream.epochs import EpochRecord
-    from streamlearn.stream.reader import RowCount
-    from streamlearn.stream.timeline import MemoryReport, Sample
 
     folder = Path(path)
     if not (folder / "manifest.json").exists():
@@ -176,40 +167,16 @@ def load_run(path: str | os.PathLike[str], *, trusted: Sequence[str] = ()) -> Re
         manifest = json.loads((folder / "manifest.json").read_text())
         metrics = json.loads((folder / "metrics.json").read_text())
         lines = (folder / "history.jsonl").read_text().splitlines()
+        found = skops.io.get_untrusted_types(file=folder / "model.skops")
         unknown = [
-            name
-            for name in skops.io.get_untrusted_types(file=folder / "model.skops")
-            if name not in trusted and not name.startswith(_TRUSTED_PREFIXES)
+            name for name in found if name not in trusted and not name.startswith(_TRUSTED_PREFIXES)
         ]
         if unknown:
             raise BundleError(
                 f"{folder}: the model contains {', '.join(unknown)}, which is not scikit-learn's; "
                 f"if you trust the file, load it with trusted={unknown!r}"
             )
-        estimator = skops.io.load(
-            folder / "model.skops",
-            trusted=skops.io.get_untrusted_types(file=folder / "model.skops"),
-        )
+        estimator = skops.io.load(folder / "model.skops", trusted=found)
     except (OSError, ValueError, KeyError, BadZipFile) as error:
         raise BundleError(f"{folder}: the run cannot be read: {error}") from error
-    memory = manifest.pop("memory")
-    memory["timeline"] = tuple(Sample(**sample) for sample in memory["timeline"])
-    memory |= {name: tuple(memory[name]) for name in ("resizes", "reclaimed")}
-    timings = tuple((str(name), float(took)) for name, took in manifest.pop("timings"))
-    history = []
-    for line in lines:
-        record = json.loads(line)
-        record["curve"] = tuple((int(rows), float(loss)) for rows, loss in record["curve"])
-        history.append(EpochRecord(**record))
-    return Result(
-        estimator=estimator,
-        plan=Plan.from_dict(manifest.pop("plan")),
-        history=tuple(history),
-        memory=MemoryReport(**memory),
-        rows=RowCount(**metrics["rows"]),
-        seconds=metrics["seconds"],
-        timings=timings,
-        warnings=tuple(manifest.pop("warnings")),
-        manifest={k: v for k, v in manifest.items() if k not in ("format", "complete")},
-        path=os.fspath(path),
-    )
+    return SavedRun(estimator, manifest, metrics, tuple(json.loads(line) for line in lines))

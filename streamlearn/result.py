@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from streamlearn.bundle import read_run, save_run
 from streamlearn.plan.plan import Plan
+from streamlearn.report.html import result_fragment
 from streamlearn.sizes import format_seconds
 from streamlearn.stream.epochs import EpochRecord
 from streamlearn.stream.reader import RowCount
-from streamlearn.stream.timeline import MemoryReport
+from streamlearn.stream.timeline import MemoryReport, Sample
 
-__all__ = ["Result"]
+__all__ = ["Result", "load"]
 
 
 @dataclass(frozen=True)
@@ -54,8 +57,6 @@ class Result:
         BundleError
             If the model cannot be written.
         """
-        from streamlearn.bundle import save_run
-
         return save_run(self, path, overwrite=overwrite)
 
     def __repr__(self) -> str:
@@ -79,6 +80,42 @@ class Result:
         return "\n".join(lines)
 
     def _repr_html_(self) -> str:
-        from streamlearn.report.html import result_fragment
-
         return result_fragment(self)
+
+
+def load(path: str | os.PathLike[str], *, trusted: Sequence[str] = ()) -> Result:
+    """Give a saved run back.
+
+    Parameters
+    ----------
+    path : path of a run folder
+    trusted : sequence of str
+        Full names of your own classes and functions that the model may contain; those of
+        scikit-learn, NumPy, SciPy and streamlearn need not be named.
+
+    Raises
+    ------
+    BundleError
+        If the folder holds no complete run, or the model contains what is not trusted.
+    """
+    saved = read_run(path, trusted)
+    manifest = dict(saved.manifest)
+    memory = manifest.pop("memory")
+    memory["timeline"] = tuple(Sample(**sample) for sample in memory["timeline"])
+    memory |= {name: tuple(memory[name]) for name in ("resizes", "reclaimed")}
+    history = []
+    for record in saved.history:
+        curve = tuple((int(rows), float(loss)) for rows, loss in record["curve"])
+        history.append(EpochRecord(**{**record, "curve": curve}))
+    return Result(
+        estimator=saved.estimator,
+        plan=Plan.from_dict(manifest.pop("plan")),
+        history=tuple(history),
+        memory=MemoryReport(**memory),
+        rows=RowCount(**saved.metrics["rows"]),
+        seconds=saved.metrics["seconds"],
+        timings=tuple((str(name), float(took)) for name, took in manifest.pop("timings")),
+        warnings=tuple(manifest.pop("warnings")),
+        manifest={k: v for k, v in manifest.items() if k not in ("format", "complete")},
+        path=os.fspath(path),
+    )

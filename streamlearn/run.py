@@ -11,14 +11,14 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
-from streamlearn.bundle import load_run, refuse_occupied
+from streamlearn.bundle import refuse_occupied
 from streamlearn.evaluation import Evaluating, Evaluation
 from streamlearn.fitting import Fitting
 from streamlearn.journal import journal, log_event
 from streamlearn.plan.job import Options, take_apart
 from streamlearn.plan.plan import Plan
 from streamlearn.plan.projection import make_plan
-from streamlearn.result import Result
+from streamlearn.result import Result, load
 from streamlearn.source.dataset import Dataset, scan
 from streamlearn.stream.budget import resolve_budget
 from streamlearn.stream.events import Listener
@@ -242,7 +242,7 @@ def evaluate(
             reserved = probe.rss()
             limit = resolve_budget(memory_budget, reserved)
             if isinstance(model, str | os.PathLike):
-                model = load_run(model)
+                model = load(model)
             estimator = model.estimator if isinstance(model, Result) else model
             dataset = data if isinstance(data, Dataset) else scan(data)
             evaluating = Evaluating(estimator, dataset, chunk_size, threads)

@@ -23,15 +23,15 @@ def command(run: str, data: tuple[str, ...], **options: Any) -> int:
     Target, features, computed columns and the condition on rows are those of the run, unless
     given anew.
     """
-    from streamlearn.bundle import load_run
     from streamlearn.cli.display import show_progress
+    from streamlearn.result import load
     from streamlearn.run import evaluate
     from streamlearn.stream.budget import resolve_budget
 
     quiet, as_json = options.pop("quiet"), options.pop("as_json")
     output = options.pop("output")
     del options["debug"]
-    result = load_run(run)
+    result = load(run)
     described = result.manifest.get("data", {})
     derive = described.get("derive") or ()
     options["derive"] = options["derive"] or ([derive] if isinstance(derive, str) else list(derive))

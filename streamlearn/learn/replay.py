@@ -19,11 +19,16 @@ __all__ = ["blank_like", "frame_like", "matrix_of"]
 
 
 def matrix_of(X: Block) -> NDArray[Any]:
-    """Return a block as dense floats of shape (rows, columns), whatever kind it is."""
+    """Return a block as dense floats of shape (rows, columns), whatever kind it is.
+
+    The order in memory, and with it the bits of a sum, does not depend on how an array was cut.
+    """
     if hasattr(X, "toarray"):
         X = X.toarray()
     elif hasattr(X, "iloc"):
         X = X.to_numpy()
+    if isinstance(X, np.ndarray):
+        X = np.ascontiguousarray(X)
     return numbers(X)
 
 

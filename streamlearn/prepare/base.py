@@ -41,12 +41,19 @@ class EstimatorKernel:
     def __init__(self, estimator: Any) -> None:
         self._estimator = estimator
         self._named = hasattr(estimator, "feature_names_in_")
+        parameters = estimator.get_params() if hasattr(estimator, "get_params") else {}
+        self._works_in_place = any(
+            name.rpartition("__")[2] == "copy" and value is False
+            for name, value in parameters.items()
+        )
 
     def apply(self, X: Block) -> Block:
         """See `Kernel.apply`."""
         if isinstance(X, pa.RecordBatch):
             frame = to_frame(X)
             X = frame if self._named else frame.to_numpy()
+        if self._works_in_place:
+            X = X.copy()
         return self._estimator.transform(X)
 
 

@@ -31,6 +31,8 @@ class ElementwiseKernel:
         Input columns that reach the output (None: all).
     dtype : numpy dtype or None
         Output dtype; None: as the input's, float32 or float64.
+    estimators : sequence of fitted transformer
+        What was compiled: their own ``transform`` serves sparse matrices.
     """
 
     def __init__(
@@ -39,11 +41,13 @@ class ElementwiseKernel:
         columns_in: int,
         kept: NDArray[np.intp] | None = None,
         dtype: np.dtype[Any] | None = None,
+        estimators: Sequence[Any] = (),
     ) -> None:
         self.operations = tuple(operations)
         self.columns_in = columns_in
         self.kept = kept
         self.dtype = dtype
+        self.estimators = tuple(estimators)
         self.width: int | None = columns_in if kept is None else len(kept)
 
     def then(self, other: ElementwiseKernel) -> ElementwiseKernel | None:
@@ -51,7 +55,11 @@ class ElementwiseKernel:
         if other.kept is not None or (other.dtype not in (None, self.dtype)):
             return None
         return ElementwiseKernel(
-            (*self.operations, *other.operations), self.columns_in, self.kept, self.dtype
+            (*self.operations, *other.operations),
+            self.columns_in,
+            self.kept,
+            self.dtype,
+            (*self.estimators, *other.estimators),
         )
 
     def output_dtype(self, X: Block) -> np.dtype[Any]:
@@ -60,6 +68,12 @@ class ElementwiseKernel:
 
     def apply(self, X: Block) -> Block:
         """See `streamlearn.prepare.base.Kernel.apply`."""
+        if hasattr(X, "indptr"):
+            for estimator in self.estimators:
+                X = estimator.transform(X)
+            return X
+        if hasattr(X, "iloc"):
+            X = X.to_numpy()
         rows = X.num_rows if isinstance(X, pa.RecordBatch) else len(X)
         out = np.empty((rows, self.width or 0), self.output_dtype(X))
         self.write(X, out)
@@ -176,17 +190,17 @@ def compile_elementwise(estimator: Any) -> ElementwiseKernel | None:
             operations.append(_subtract(estimator.mean_))
         if estimator.with_std:
             operations.append(_divide(estimator.scale_))
-        return ElementwiseKernel(operations, columns)
+        return ElementwiseKernel(operations, columns, estimators=[estimator])
     if type(estimator) is MinMaxScaler:
         operations = [check, _multiply_add(estimator.scale_, estimator.min_)]
         if estimator.clip:
             operations.append(_clip(*estimator.feature_range))
-        return ElementwiseKernel(operations, columns)
+        return ElementwiseKernel(operations, columns, estimators=[estimator])
     if type(estimator) is MaxAbsScaler:
         operations = [check, _divide(estimator.scale_)]
         if getattr(estimator, "clip", False):
             operations.append(_clip(-1.0, 1.0))
-        return ElementwiseKernel(operations, columns)
+        return ElementwiseKernel(operations, columns, estimators=[estimator])
     if type(estimator) is SimpleImputer and estimator._fit_dtype.kind == "f":
         return _compile_imputer(estimator, columns, check)
     return None
@@ -204,4 +218,6 @@ def _compile_imputer(estimator: Any, columns: int, check: Operation) -> Elementw
     else:
         kept = None
     dtype = estimator._fit_dtype
-    return ElementwiseKernel([check, _fill(values.astype(dtype))], columns, kept, dtype)
+    return ElementwiseKernel(
+        [check, _fill(values.astype(dtype))], columns, kept, dtype, [estimator]
+    )

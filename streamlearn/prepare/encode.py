@@ -116,6 +116,8 @@ def category_rows(categories: list[NDArray[Any]]) -> Any:
 def _columns(X: Block) -> list[Any]:
     if isinstance(X, pa.RecordBatch):
         return list(X.columns)
+    if hasattr(X, "iloc"):
+        return list(pa.RecordBatch.from_pandas(X, preserve_index=False).columns)
     return [X[:, index] for index in range(X.shape[1])]
 
 
@@ -168,7 +170,7 @@ class OneHotKernel:
         self._refuses = estimator.handle_unknown == "error"
         groups_unknown = estimator.handle_unknown in ("infrequent_if_exist", "warn")
         infrequent = (
-            estimator.infrequent_categories_
+            estimator._infrequent_indices
             if getattr(estimator, "_infrequent_enabled", False)
             else [None] * len(widths)
         )
@@ -179,8 +181,9 @@ class OneHotKernel:
             table = np.full(len(found) + 1, _UNKNOWN, dtype=np.int32)
             rows, places = part.nonzero()
             table[rows] = places + starts[index]
-            if groups_unknown and infrequent[index] is not None:
-                table[-1] = table[np.flatnonzero(found == infrequent[index][0])[0]]
+            rare = infrequent[index]
+            if groups_unknown and rare is not None:
+                table[-1] = table[rare[0]]
             self._tables.append(table)
 
     def positions(self, X: Block) -> NDArray[np.int32]:

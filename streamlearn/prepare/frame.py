@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pyarrow as pa
@@ -47,7 +47,8 @@ def matrix_dtype(block: Block) -> np.dtype[Any]:
         found = np.result_type(*kinds) if kinds else np.dtype(np.float64)
     else:
         found = block.dtype
-    return np.dtype(np.float32 if found == np.float32 else np.float64)
+    single: bool = found == np.float32
+    return np.dtype(np.float32 if single else np.float64)
 
 
 def _numpy_dtype(type_: pa.DataType) -> np.dtype[Any]:
@@ -68,7 +69,7 @@ def column_numbers(column: pa.Array) -> NDArray[Any]:
 
 
 def numbers(
-    block: Block, dtype: np.dtype[Any] | type | None = None, order: str = "F"
+    block: Block, dtype: np.dtype[Any] | type | None = None, order: Literal["C", "F"] = "F"
 ) -> NDArray[Any]:
     """Return a block as a matrix of floats; missing values as NaN.
 
@@ -92,7 +93,8 @@ def numbers(
             raise CellError(
                 None, name, f"{column.type} where numbers are needed; encode it, or leave it out"
             )
-    out = np.empty((block.num_rows, block.num_columns), dtype or matrix_dtype(block), order=order)  # type: ignore[call-overload]
+    shape = (block.num_rows, block.num_columns)
+    out: NDArray[Any] = np.empty(shape, dtype or matrix_dtype(block), order=order)
     for index, column in enumerate(block.columns):
         out[:, index] = column_numbers(column)
     return out

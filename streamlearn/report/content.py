@@ -300,11 +300,14 @@ def _classes(classes: Mapping[str, Any]) -> Table:
 
 def _pass(item: Pass, result: Result) -> PassRow:
     seconds = [record.seconds for record in result.history]
-    took, each = "not recorded", ""
-    if item.name.startswith("learn") and seconds:
-        took = format_seconds(sum(seconds))
+    each = ""
+    recorded = [took for name, took in result.timings if name == item.name]
+    if item.name == "learn":
+        # Epochs are passes of their own in the timings; preparing rows on disk is one more.
+        recorded = [took for name, took in result.timings if name.startswith(("learn", "prepare"))]
         if len(seconds) > 1:
             each = f"{format_seconds(sum(seconds) / len(seconds))} each"
+    took = format_seconds(sum(recorded)) if recorded else "not recorded"
     names = ", ".join(item.columns[:_MOST_NAMES])
     more = len(item.columns) - _MOST_NAMES
     return PassRow(

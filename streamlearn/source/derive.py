@@ -88,12 +88,7 @@ class ArrowExpressions:
         self._derive = dict(derive)
         self._where = where
         self.filters = where is not None
-        formulas = [*self._derive.values(), *([where] if where is not None else [])]
-        # The text of an expression names each field; a literal of the same text only reads
-        # one column more.
-        self.inputs = frozenset(
-            name for name in schema.names if any(name in str(formula) for formula in formulas)
-        )
+        self.inputs = self._inputs(schema)
         empty = schema.select([name for name in schema.names if name in self.inputs])
         try:
             table, _ = self.apply(
@@ -107,6 +102,20 @@ class ArrowExpressions:
                 f"the columns are: {', '.join(schema.names)}"
             ) from error
         self.derived = Schema.from_arrow(table.schema)
+
+    def _inputs(self, schema: Schema) -> frozenset[str]:
+        """Stored columns that are read: a name computed by then is not one of them.
+
+        The text of an expression names each field; a literal of the same text only reads one
+        column more.
+        """
+        found: set[str] = set()
+        made: set[str] = set()
+        for name, formula in [*self._derive.items(), ("", self._where)]:
+            text = "" if formula is None else str(formula)
+            found |= {column for column in schema.names if column in text and column not in made}
+            made.add(name)
+        return frozenset(found)
 
     def apply(self, table: pa.RecordBatch) -> tuple[pa.RecordBatch, NDArray[np.bool_] | None]:
         """See `Expressions.apply`."""

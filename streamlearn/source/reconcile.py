@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from itertools import combinations
 
 import pyarrow as pa
 
@@ -79,11 +80,39 @@ def _kind(type_: pa.DataType) -> str:
 
 @dataclass
 class _Column:
+    name: str
     type: pa.DataType | None
     """Promoted type so far, or None after a conflict."""
-    seen: dict[str, str] = field(default_factory=dict)
-    """First file of each stored type."""
+    seen: dict[str, tuple[pa.DataType, str]] = field(default_factory=dict)
+    """Each stored type by its name, with the first file that has it."""
     files: int = 0
+    lacking: str = ""
+    """First file without the column."""
+
+    def add(self, type_: pa.DataType, path: str) -> None:
+        self.files += 1
+        self.seen.setdefault(str(type_), (type_, path))
+        if self.type is not None:
+            self.type = promote(self.type, type_)
+
+    def conflict(self) -> str | None:
+        """Say which two files disagree, and what settles it."""
+        for (one, first), (other, second) in combinations(self.seen.values(), 2):
+            if promote(one, other) is None:
+                return (
+                    f"column {self.name!r} is {one} in {first} but {other} in {second}, and "
+                    "neither holds the other's values; settle it with "
+                    f"schema={{{self.name!r}: '{other}'}} or --schema {self.name}={other}"
+                )
+        return None
+
+    def gap(self, type_: pa.DataType, total: int) -> str:
+        """Say which files lack the column, and what to do."""
+        return (
+            f"column {self.name!r} is in {self.files} of {total} files (absent from "
+            f"{self.lacking}); leave it out with features=, or read it as null there with "
+            f"schema={{{self.name!r}: '{type_}'}} or --schema {self.name}={type_}"
+        )
 
 
 @dataclass(frozen=True)
@@ -127,11 +156,39 @@ def reconcile(
         absent from some files (read as null there).
     """
     given = dict(given or {})
+    columns, total = _collect(files)
+    unknown = [name for name in given if name not in columns]
+    if unknown:
+        raise SchemaError(
+            f"schema= names {', '.join(map(repr, unknown))}, which no file has; "
+            f"the columns are: {', '.join(columns)}"
+        )
+    fields: list[Field] = []
+    conflicts: dict[str, str] = {}
+    gaps: dict[str, str] = {}
+    notes: dict[str, tuple[str, ...]] = {}
+    for name, column in columns.items():
+        type_ = given.get(name, column.type)
+        conflict = column.conflict() if type_ is None else None
+        if type_ is None:
+            conflicts[name] = conflict or f"column {name!r} has types that do not meet"
+            type_ = next(iter(column.seen.values()))[0]
+        elif len(column.seen) > 1 or str(type_) not in column.seen:
+            notes[name] = (f"column {name!r}: {', '.join(column.seen)} read as {type_}",)
+        if column.files < total and name not in given:
+            gaps[name] = column.gap(type_, total)
+        elif column.files < total:
+            absent = f"column {name!r}: absent from {total - column.files} of {total} files, "
+            notes[name] = (*notes.get(name, ()), absent + "read as null there")
+        fields.append(Field(name, type_))
+    return Reconciled(Schema(tuple(fields)), conflicts, gaps, notes)
+
+
+def _collect(files: Iterable[tuple[str, pa.Schema]]) -> tuple[dict[str, _Column], int]:
+    """Note the types of every column, and how many files there are."""
     columns: dict[str, _Column] = {}
-    total = 0
-    lacking: dict[str, str] = {}
+    total, before = 0, ""
     for path, schema in files:
-        total += 1
         here = set(schema.names)
         if len(here) < len(schema.names):
             twice = sorted({name for name in here if schema.names.count(name) > 1})
@@ -139,67 +196,12 @@ def reconcile(
                 f"{path}: column {', '.join(map(repr, twice))} stands more than once; rename it"
             )
         for name, column in columns.items():
-            if name not in here and name not in lacking:
-                lacking[name] = path
-                column.seen.setdefault("absent", path)
+            if name not in here:
+                column.lacking = column.lacking or path
         for item in schema:
             type_ = item.type.value_type if pa.types.is_dictionary(item.type) else item.type
             if item.name not in columns:
-                columns[item.name] = _Column(type_)
-                if total > 1:
-                    lacking.setdefault(item.name, "an earlier file")
-            column = columns[item.name]
-            column.files += 1
-            column.seen.setdefault(str(type_), path)
-            if column.type is not None:
-                column.type = promote(column.type, type_)
-
-    unknown = [name for name in given if name not in columns]
-    if unknown:
-        raise SchemaError(
-            f"schema= names {', '.join(map(repr, unknown))}, which no file has; "
-            f"the columns are: {', '.join(columns)}"
-        )
-
-    fields, conflicts, gaps = [], {}, {}
-    notes: dict[str, tuple[str, ...]] = {}
-    for name, column in columns.items():
-        stored = [text for text in column.seen if text != "absent"]
-        settled = given.get(name, column.type)
-        if settled is None:
-            one, other = stored[0], next(text for text in stored[1:] if _clash(stored[0], text))
-            conflicts[name] = (
-                f"column {name!r} is {one} in {column.seen[one]} but {other} in "
-                f"{column.seen[other]}, and neither holds the other's values; settle it with "
-                f"schema={{{name!r}: {other!r}}} or --schema {name}={other}"
-            )
-            settled = parse_type(one) if one != "null" else pa.null()
-        elif len(stored) > 1 or (name in given and str(settled) not in stored):
-            notes[name] = (f"column {name!r}: {', '.join(stored)} read as {settled}",)
-        if column.files < total:
-            if name in given:
-                absent = (
-                    f"column {name!r}: absent from {total - column.files} of {total} files, "
-                    "read as null there"
-                )
-                notes[name] = (*notes.get(name, ()), absent)
-            else:
-                gaps[name] = (
-                    f"column {name!r} is in {column.files} of {total} files "
-                    f"(absent from {lacking[name]}); leave it out with features=, or read it as "
-                    f"null there with schema={{{name!r}: {settled!s}}} or "
-                    f"--schema {name}={settled}"
-                )
-        fields.append(Field(name, settled))
-    return Reconciled(Schema(tuple(fields)), conflicts, gaps, notes)
-
-
-def _clash(one: str, other: str) -> bool:
-    return promote(_read(one), _read(other)) is None
-
-
-def _read(text: str) -> pa.DataType:
-    try:
-        return parse_type(text)
-    except UsageError:
-        return pa.binary(1)
+                columns[item.name] = _Column(item.name, type_, lacking=before)
+            columns[item.name].add(type_, path)
+        total, before = total + 1, path
+    return columns, total

@@ -61,8 +61,7 @@ class SqlExpressions:
         self._derive = [_split(text) for text in derive]
         self._where = where
         self.filters = where is not None
-        named = {name.casefold() for text in self._texts() for name in self._names(text)}
-        self.inputs = frozenset(name for name in schema.names if name.casefold() in named)
+        self.inputs = self._inputs(schema)
         read = [name for name in schema.names if name in self.inputs]
         self._query = self._build(read)
         empty = pa.RecordBatch.from_arrays(
@@ -81,9 +80,15 @@ class SqlExpressions:
     def __getstate__(self) -> dict[str, Any]:
         raise TypeError("SQL expressions hold a database connection and cannot be pickled")
 
-    def _texts(self) -> list[str]:
-        texts = [formula for formula, _ in self._derive]
-        return [*texts, self._where] if self._where is not None else texts
+    def _inputs(self, schema: Schema) -> frozenset[str]:
+        """Stored columns that are read: a name computed by then is not one of them."""
+        found: set[str] = set()
+        made: set[str] = set()
+        for formula, name in [*self._derive, (self._where, None)]:
+            if formula is not None:
+                found |= {item.casefold() for item in self._names(formula)} - made
+            made.add((name or "").casefold())
+        return frozenset(name for name in schema.names if name.casefold() in found)
 
     def _names(self, text: str) -> set[str]:
         query = f"SELECT {text}"

@@ -5,10 +5,10 @@ from __future__ import annotations
 import queue
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import closing
-from typing import Any, TypeVar
+from contextlib import suppress
+from typing import Any, Generic, TypeVar
 
 __all__ = ["ahead", "ordered"]
 
@@ -60,60 +60,69 @@ def ordered(
             yield from work(task)
         return
     stop = threading.Event()
-    done = object()
-
-    def put(out: queue.Queue[Any], item: Any) -> None:
-        while not stop.is_set():
-            try:
-                out.put(item, timeout=_WAIT_S)
-            except queue.Full:
-                continue
-            return
-        raise _Stopped
-
-    def run(task: T, out: queue.Queue[Any]) -> None:
-        try:
-            iterator = work(task)
-            close = getattr(iterator, "close", None)
-            with closing(iterator) if close else _nothing(iterator):  # type: ignore[type-var]
-                for item in iterator:
-                    put(out, (item, None))
-            put(out, (done, None))
-        except _Stopped:
-            return
-        except BaseException as error:  # noqa: BLE001 - raised again in the caller's thread
-            try:
-                put(out, (done, error))
-            except _Stopped:
-                return
-
     pool = ThreadPoolExecutor(threads, thread_name_prefix="streamlearn-read")
-    waiting: deque[queue.Queue[Any]] = deque()
+    lanes: deque[_Lane[R]] = deque()
     remaining = iter(tasks)
 
     def take_up() -> None:
         for task in remaining:
-            out: queue.Queue[Any] = queue.Queue(depth or 0)
-            waiting.append(out)
-            pool.submit(run, task, out)
+            lanes.append(_Lane(depth, stop))
+            pool.submit(lanes[-1].run, work, task)
             return
 
     try:
         for _ in range(threads + 1):
             take_up()
-        while waiting:
-            out = waiting.popleft()
-            while True:
-                item, error = out.get()
-                if error is not None:
-                    raise error
-                if item is done:
-                    break
-                yield item
+        while lanes:
+            yield from lanes.popleft()
             take_up()
     finally:
         stop.set()
         pool.shutdown(wait=True, cancel_futures=True)
+
+
+class _Lane(Generic[R]):
+    """Carries one task's results from its thread to the consumer."""
+
+    def __init__(self, depth: int | None, stop: threading.Event) -> None:
+        self._queue: queue.Queue[tuple[bool, Any]] = queue.Queue(depth or 0)
+        self._stop = stop
+
+    def run(self, work: Callable[[T], Iterator[R]], task: T) -> None:
+        """Do the work, in the thread; every ending reaches the consumer, if it still listens."""
+        iterator = None
+        try:
+            iterator = work(task)
+            for item in iterator:
+                self._put((False, item))
+            self._put((True, None))
+        except _Stopped:
+            return
+        except BaseException as error:  # noqa: BLE001 - raised again in the consumer's thread
+            with suppress(_Stopped):
+                self._put((True, error))
+        finally:
+            if isinstance(iterator, Generator):
+                iterator.close()
+
+    def _put(self, item: tuple[bool, Any]) -> None:
+        while not self._stop.is_set():
+            try:
+                self._queue.put(item, timeout=_WAIT_S)
+            except queue.Full:
+                continue
+            return
+        raise _Stopped
+
+    def __iter__(self) -> Iterator[R]:
+        while True:
+            ended, value = self._queue.get()
+            if not ended:
+                yield value
+            elif value is not None:
+                raise value
+            else:
+                return
 
 
 def ahead(
@@ -143,14 +152,3 @@ def ahead(
             yield waiting.popleft().result()
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
-
-
-class _nothing:  # noqa: N801 - stands in for contextlib.closing
-    def __init__(self, value: Any) -> None:
-        self._value = value
-
-    def __enter__(self) -> Any:
-        return self._value
-
-    def __exit__(self, *error: object) -> None:
-        return None

@@ -94,6 +94,7 @@ class Recorder:
         self._reclaimed: dict[str, dict[str, Any]] = {}
 
     def __call__(self, event: Event) -> None:
+        """Note an event and pass it on."""
         if isinstance(event, PassStarted):
             self._before += self._last
             self._last = 0

@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -173,7 +174,7 @@ def check_statistics_merge(
 
 
 def check_kernel_equals_transform(estimator: Any, block: Block, schema: Any = None) -> None:
-    """A kernel equals the transform it was compiled from, to the bit, and changes no input."""
+    """Law 2, kernels: equal to the transform they came from, to the bit; no input is changed."""
     kernel = compile_transformer(estimator, schema)
     named = isinstance(block, pa.RecordBatch)
     X = to_frame(block) if named else block.copy()
@@ -195,7 +196,7 @@ def check_metric_merges(
     cuts: Sequence[Sequence[int]] = ((), (1,), (0, 3, 3, 10)),
     rtol: float = 1e-12,
 ) -> None:
-    """A metric equals its value on the whole, however the rows are cut and merged.
+    """Law 2, metrics: equal to their value on the whole, however rows are cut and merged.
 
     Parameters
     ----------
@@ -207,7 +208,7 @@ def check_metric_merges(
     for cut in cuts:
         total = make()
         bounds = [0, *(min(at, len(y)) for at in cut), len(y)]
-        for start, stop in zip(bounds[:-1], bounds[1:], strict=True):
+        for start, stop in pairwise(bounds):
             part = make()
             chances = answers.probabilities
             part.update(
