@@ -141,7 +141,11 @@ class Chunk:
         """Rows where ``mask`` is true; the chunk itself where all are."""
         if mask.all():
             return self
-        X = self.X.filter(pa.array(mask)) if isinstance(self.X, pa.RecordBatch) else self.X[mask]
+        if isinstance(self.X, pa.RecordBatch):
+            # A table without columns has no length to filter.
+            X = self.X.filter(pa.array(mask)) if self.X.num_columns else self.X
+        else:
+            X = self.X[mask]
         return Chunk(
             X,
             self.rows[mask],

@@ -479,3 +479,33 @@ def test_a_pipeline_that_outputs_frames(mixed):
     matrix = fitted[0].transform(X)
     expected = loop(SGDRegressor(random_state=0), matrix, table["y"].to_numpy(), 900)
     assert np.array_equal(fitted[-1].coef_, expected.coef_)
+
+
+def test_steps_that_work_in_place_do_not_reach_the_users_array():
+    X = np.arange(60.0).reshape(20, 3)
+    before = X.copy()
+    sl.fit(make_pipeline(StandardScaler(copy=False), MinMaxScaler(copy=False)), X)
+    assert np.array_equal(X, before)
+
+
+@pytest.mark.parametrize("last", ["passthrough", None])
+def test_a_pipeline_may_end_in_passthrough(last):
+    X = np.arange(60.0).reshape(20, 3)
+    pipeline = Pipeline([("scale", StandardScaler()), ("last", last)])
+    assert_same_fit(sl.fit(pipeline, X).estimator, clone(pipeline).fit(X), rtol=1e-12)
+
+
+def test_an_imputer_of_booleans_is_not_hurried(tmp_path):
+    table = pa.table({"b": pa.array([None, False, True, True, True] * 20)})
+    pq.write_table(table, tmp_path / "a.parquet")
+    pipeline = make_pipeline(SimpleImputer(strategy="most_frequent"), StandardScaler())
+    fitted = sl.fit(pipeline, sl.scan(tmp_path)).estimator
+    assert_same_fit(fitted, clone(pipeline).fit(table.to_pandas()), rtol=1e-12)
+
+
+def test_held_out_rows_with_a_model_that_needs_only_the_labels_first(mixed):
+    folder, _ = mixed
+    data = sl.scan(folder, target="name", features=["distance"], where="zone < 50")
+    result = sl.fit(SGDClassifier(), data, validation=0.2)
+    assert result.rows.held_out > 0
+    assert 0.5 < result.scores["accuracy"] <= 1

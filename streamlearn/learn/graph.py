@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import numpy as np
+import pyarrow as pa
 
 from streamlearn.chunk import Block, Schema
 from streamlearn.errors import CellError, DataError, SchemaError, UsageError
@@ -48,6 +49,11 @@ class PassState:
             raise CellError(
                 error.row, error.column, f"{error.message} (step {leaf.path!r})"
             ) from None
+        except (ValueError, TypeError, pa.ArrowException) as error:
+            if isinstance(error, DataError):
+                raise
+            name = type(leaf.estimator).__name__
+            raise DataError(f"step {leaf.path!r} ({name}) cannot learn: {error}") from error
 
     def merge(self, other: PassState) -> None:
         """Take in the state of the rows that come after."""
@@ -146,7 +152,7 @@ class Leaf:
                 if self.pending is not None:
                     return None
                 self.counts = getattr(found, "counts", None)
-            self.kernel = compile_transformer(self.estimator, self.schema)
+            self.kernel = self._call(compile_transformer, self.estimator, self.schema)
         return self._call(self.estimator.transform, sample)
 
     def _call(self, function: Any, *args: Any) -> Any:
@@ -300,7 +306,8 @@ class Columns:
             for name, step, columns in fitted.transformers_
         ]
         fitted.transformers, fitted.remainder = original.transformers, original.remainder
-        fitted.sparse_output_ = self._is_sparse(sample, outputs)
+        if hasattr(fitted, "sparse_output_"):
+            fitted.sparse_output_ = self._is_sparse(sample, outputs)
         self.estimator = fitted
         known = {
             id(leaf.estimator): leaf.kernel for leaf in self.leaves() if leaf.kernel is not None
@@ -353,7 +360,7 @@ def _ahead(node: Node, follower: Node) -> bool:
         and isinstance(follower.recipe, Exact)
         and not follower.fitted
         and node.recipe.make is ImputerStatistics
-        and learns_ahead(node.estimator)
+        and learns_ahead(node.estimator, node.schema)
         and isinstance(follower.recipe.make, type)
         and issubclass(follower.recipe.make, Fillable)
     )

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from streamlearn.chunk import Block
+from streamlearn.chunk import Block, Schema
 from streamlearn.errors import CellError, UnsupportedEstimatorError
 from streamlearn.learn.base import Accumulator, column_names
 from streamlearn.learn.categories import ValueCounts, arrow_columns
@@ -20,9 +20,21 @@ from streamlearn.prepare.encode import is_missing
 __all__ = ["ImputerStatistics", "learns_ahead"]
 
 
-def learns_ahead(imputer: Any) -> bool:
-    """Whether the step after this imputer can learn in the same pass, from data with gaps."""
-    return is_missing(imputer.missing_values) and not imputer.add_indicator
+def learns_ahead(imputer: Any, schema: Schema | None) -> bool:
+    """Whether the step after this imputer can learn in the same pass, from data with gaps.
+
+    Not where pandas shows a gap as None (booleans, dates): scikit-learn takes None for a value.
+    """
+    plain = (
+        pa.types.is_integer,
+        pa.types.is_floating,
+        pa.types.is_string,
+        pa.types.is_large_string,
+    )
+    gaps_are_nan = schema is None or all(
+        any(is_kind(field.type) for is_kind in plain) for field in schema
+    )
+    return gaps_are_nan and is_missing(imputer.missing_values) and not imputer.add_indicator
 
 
 class ImputerStatistics:
@@ -147,11 +159,11 @@ class ImputerStatistics:
         if self._strategy == "mean":
             assert self._moments is not None
             mean = self._moments.mean
-            gap = self._moments.count < self._moments.total
-            rows = np.vstack([mean, np.where(gap, np.nan, mean)]).astype(self._dtype)
+            gaps = self._moments.count < self._moments.total
+            matrix = np.vstack([mean, np.where(gaps, np.nan, mean)]).astype(self._dtype)
             if not is_missing(self._missing):
-                rows[np.isnan(rows)] = self._missing
-            estimator.fit(frame_like(sample, rows))
+                matrix[np.isnan(matrix)] = self._missing
+            estimator.fit(frame_like(sample, matrix))
             # The mean of two equal floats is that float; float32 sums may say otherwise.
             shown = ~np.isnan(mean)
             estimator.statistics_[shown] = mean[shown]

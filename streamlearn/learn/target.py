@@ -91,8 +91,9 @@ class TargetProfile:
         """Return the sorted classes, as `numpy.unique` would, and the rows of each."""
         values, counts = self._counts.result()
         found = np.asarray(values.to_numpy(zero_copy_only=False))
-        order = np.argsort(found)
-        return found[order], counts[order]
+        # unique once more: 0.0 and -0.0 are one class
+        classes, place = np.unique(found, return_inverse=True)
+        return classes, np.bincount(place, weights=counts).astype(np.int64)
 
     def class_weights(self) -> dict[Any, float]:
         """Return scikit-learn's "balanced" weight of each class: rows / (classes x rows of it)."""

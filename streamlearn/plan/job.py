@@ -96,8 +96,9 @@ def take_apart(estimator: Any, data: Any, options: Options) -> Job:
         before = Pipeline(whole.steps[:-1]) if len(whole.steps) > 1 else None
     if model is None or isinstance(model, str) or not isinstance(find_recipe(model), Learner):
         model, before = None, whole
-        if isinstance(whole, Pipeline) and not hasattr(whole.steps[-1][1], "transform"):
-            raise refuse(whole.steps[-1][1], path)
+        last = whole.steps[-1][1] if isinstance(whole, Pipeline) else "passthrough"
+        if not isinstance(last, str | None) and not hasattr(last, "transform"):
+            raise refuse(last, path)
     if not len(data.features):
         raise SchemaError("there is no feature to learn from: the data has no column left")
     steps = parse(before, data.features) if before is not None else None

@@ -102,7 +102,7 @@ def _compile_columns(estimator: Any, schema: Schema, known: Mapping[int, Kernel]
             continue
         scalar = isinstance(chosen, str | int)
         branches.append(Branch(compile_transformer(step, picked, known), columns, scalar))
-    return ColumnsKernel(branches, sparse=estimator.sparse_output_)
+    return ColumnsKernel(branches, sparse=getattr(estimator, "sparse_output_", False))
 
 
 def _is_identity(step: Any) -> bool:

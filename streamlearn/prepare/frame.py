@@ -54,9 +54,10 @@ def matrix_dtype(block: Block) -> np.dtype[Any]:
 def _numpy_dtype(type_: pa.DataType) -> np.dtype[Any]:
     if not Field("", type_).is_number:
         raise TypeError(str(type_))
-    if pa.types.is_null(type_) or pa.types.is_boolean(type_):
+    if pa.types.is_null(type_):
         return np.dtype(np.float64)
-    return np.dtype(type_.to_pandas_dtype())
+    kind: np.dtype[Any] = np.dtype(type_.to_pandas_dtype())
+    return kind
 
 
 def column_numbers(column: pa.Array) -> NDArray[Any]:

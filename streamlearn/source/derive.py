@@ -104,7 +104,7 @@ class ArrowExpressions:
         self.derived = Schema.from_arrow(table.schema)
 
     def _inputs(self, schema: Schema) -> frozenset[str]:
-        """Stored columns that are read: a name computed by then is not one of them.
+        """Return the stored columns that are read: a name computed by then is not one of them.
 
         The text of an expression names each field; a literal of the same text only reads one
         column more.

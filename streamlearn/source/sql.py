@@ -81,7 +81,7 @@ class SqlExpressions:
         raise TypeError("SQL expressions hold a database connection and cannot be pickled")
 
     def _inputs(self, schema: Schema) -> frozenset[str]:
-        """Stored columns that are read: a name computed by then is not one of them."""
+        """Return the stored columns that are read: a name computed by then is not one of them."""
         found: set[str] = set()
         made: set[str] = set()
         for formula, name in [*self._derive, (self._where, None)]:

@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
+import pyarrow as pa
+
 from streamlearn.chunk import Chunk
 from streamlearn.errors import CellError, DataError
 from streamlearn.learn.graph import Node, PassState
@@ -81,7 +83,9 @@ def statistics_pass(
 
 def _learn(mine: Statistics, root: Node | None, block: Chunk, dataset: Dataset) -> None:
     if mine.sample is None:
-        mine.sample = block.slice(0, _SAMPLE_ROWS).X
+        X = block.slice(0, _SAMPLE_ROWS).X
+        # Steps with copy=False work in place, and must not reach the user's own array.
+        mine.sample = X if isinstance(X, pa.RecordBatch) else X.copy()
     mine.state.rows += len(block)
     try:
         if mine.profile is not None and block.y is not None:

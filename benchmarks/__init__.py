@@ -1,0 +1,1 @@
+"""Streamlearn beside the ways people do it today; see ``python -m benchmarks --help``."""
