@@ -276,7 +276,8 @@ class Columns:
     def settle(self, sample: Any, state: PassState | None) -> Any:
         """See `Node.settle`."""
         if self.kernel is None:
-            self.rows += state.rows if state is not None else 0
+            if state is not None and not self.rows:
+                self.rows = state.rows  # the same in every pass
             outputs = [
                 node.settle(_take(sample, columns, scalar), state)
                 for _, node, columns, scalar in self.branches

@@ -109,7 +109,7 @@ def plan_memory(
     >>> demand = Demand("learn", 10_000_000, 500, 150, 2, (Term("batch", 5_000_000),))
     >>> plan = plan_memory([demand], limit_bytes=512_000_000, reserved_bytes=200_000_000)
     >>> plan.chunk_rows, plan.projected_bytes
-    (65536, 291429200)
+    (65536, 291428800)
     """
     most = chunk_size or _default_rows(demands)
     least = min(most, _LEAST_ROWS)
