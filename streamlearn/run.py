@@ -191,6 +191,7 @@ def fit(
                 chunk_rows=plan.memory.chunk_rows,
                 probe=probe,
                 emit=recorder,
+                lag=2 * plan.memory.readers + 2,
             )
             result = Fitting(job, plan, governor, recorder).run()
             if run is not None:
@@ -248,7 +249,11 @@ def evaluate(
             evaluating = Evaluating(estimator, dataset, chunk_size, threads)
             memory = evaluating.plan(limit, reserved)
             governor = Governor(
-                limit_bytes=limit, chunk_rows=memory.chunk_rows, probe=probe, emit=recorder
+                limit_bytes=limit,
+                chunk_rows=memory.chunk_rows,
+                probe=probe,
+                emit=recorder,
+                lag=2 * memory.readers + 2,
             )
             return evaluating.run(memory, governor, recorder)
     finally:

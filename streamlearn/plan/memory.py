@@ -18,7 +18,13 @@ __all__ = ["Demand", "MemoryPlan", "Term", "plan_memory"]
 STATISTICS_BLOCK_ROWS = 8_192
 _SLACK_BYTES = 24_000_000
 """Allocator slack, and modules imported on the way."""
+_THREAD_BYTES = 8_000_000
+"""What a further thread keeps in the allocator's arenas."""
+_FILL = 0.9
+"""Share of the budget that a plan fills, where it has the choice."""
 _LEAST_ROWS = 256
+_GOOD_ROWS = 16_384
+"""Chunks this long are read as fast as longer ones; a further reader is worth less than that."""
 _MOST_ROWS = 65_536
 _CHUNK_BYTES = 16_000_000
 _MB = 1_000_000
@@ -54,7 +60,8 @@ class Demand:
         return (
             Term(
                 f"{readers} reader{'s' if readers > 1 else ''}: buffers, pages, chunk",
-                readers * int(self.reader_bytes + self.row_bytes * chunk_rows),
+                readers * int(self.reader_bytes + self.row_bytes * chunk_rows)
+                + (readers - 1) * _THREAD_BYTES,
             ),
             Term("chunks in flight", waiting),
             *self.held,
@@ -121,15 +128,17 @@ def plan_memory(
     floor = -(-projected(least, 1) // _MB) * _MB
     if floor > limit_bytes:
         raise _does_not_fit(demands, limit_bytes, reserved_bytes, floor, least)
+    # Planned to the brim, a run would spend its time shrinking chunks.
+    target = max(floor, int(_FILL * limit_bytes))
     count = max(1, readers)
-    while count > 1 and projected(min(most, 4 * _LEAST_ROWS), count) > limit_bytes:
+    while count > 1 and projected(min(most, _GOOD_ROWS), count) > target:
         count -= 1
     rows = most
-    if projected(rows, count) > limit_bytes:
+    if projected(rows, count) > target:
         low, high = least, most
         while high - low > max(1, low // 64):
             middle = (low + high) // 2
-            low, high = (middle, high) if projected(middle, count) <= limit_bytes else (low, middle)
+            low, high = (middle, high) if projected(middle, count) <= target else (low, middle)
         rows = low
     return MemoryPlan(
         limit_bytes=limit_bytes,

@@ -116,7 +116,8 @@ def _statistics_demand(
         (
             Term(
                 "blocks being accumulated",
-                int(STATISTICS_BLOCK_ROWS * (cost.chunk_row_bytes + 24 * width)),
+                max(1, job.threads - 1)
+                * int(STATISTICS_BLOCK_ROWS * (cost.chunk_row_bytes + 24 * width)),
             ),
             Term("statistics", states * (200_000 + 400 * width)),
         ),

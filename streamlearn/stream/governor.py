@@ -18,8 +18,9 @@ from streamlearn.stream.reclaim import RECLAIMERS
 
 __all__ = ["Governor", "MemoryUse"]
 
-_SOFT, _HARD = 0.80, 0.92
+_SOFT, _HARD = 0.85, 0.95
 _LEAST_ROWS = 256
+_CALM_CHUNKS = 16
 _RECLAIM_EVERY_S = 0.25
 _GC_SHARE = 0.05
 """Garbage collection may take this share of the time."""
@@ -62,6 +63,8 @@ class Governor:
         Ways of giving memory back, cheapest first.
     clock : callable
         Seconds.
+    lag : int
+        Chunks that are under way when the size changes, and still have the old one.
     """
 
     def __init__(
@@ -73,6 +76,7 @@ class Governor:
         emit: Listener = _nobody,
         reclaimers: Sequence[tuple[str, Callable[[], None]]] = RECLAIMERS,
         clock: Callable[[], float] = time.perf_counter,
+        lag: int = 2,
     ) -> None:
         self.limit_bytes = limit_bytes
         self.chunk_rows = chunk_rows
@@ -86,6 +90,8 @@ class Governor:
         self._reclaimed_at = -_RECLAIM_EVERY_S
         self._collecting_s = 0.0
         self._calm = 0
+        self._lag = lag
+        self._settling = 0
         probe.reset()
 
     @property
@@ -115,26 +121,35 @@ class Governor:
         self.peak_bytes = max(self.peak_bytes, peak)
         self._probe.reset()
         self._emit(ChunkRead(self.seconds, rows_read, rss, peak, self.chunk_rows))
-        if peak > _HARD * self.limit_bytes:
-            self._resize(
-                max(_LEAST_ROWS, self.chunk_rows // 2),
-                f"peak {format_bytes(peak)} is above {_HARD:.0%} of {format_bytes(self.limit_bytes)}",
-            )
-            self._calm = 0
-        elif peak < _SOFT * self.limit_bytes:
-            self._calm += 1
-            if self._calm >= 16 and self.chunk_rows < self._most_rows:
-                # Twice the rows must not cost more than the room that is left.
-                self._resize(min(self._most_rows, self.chunk_rows * 3 // 2), "memory is calm")
-                self._calm = 0
+        self._adapt(peak)
         if rss > _SOFT * self.limit_bytes:
-            rss = self._reclaim(rss)
+            rss = self._reclaim(rss, force=rss > _HARD * self.limit_bytes)
         if rss > self.limit_bytes:
             raise MemoryBudgetError(
                 f"the process holds {format_bytes(rss)} after {rows_read:,} rows of this pass, "
                 f"above the budget of {format_bytes(self.limit_bytes)}, and nothing more can be "
                 f"given back; use a budget of {format_bytes(rss * 1.25)} or more"
             )
+
+    def _adapt(self, peak: int) -> None:
+        """Shrink at once, then wait until the chunks of the old size are gone; grow slowly."""
+        self._settling = max(0, self._settling - 1)
+        if peak > _HARD * self.limit_bytes:
+            self._calm = 0
+            if not self._settling:
+                # What was too much once is not tried again.
+                self._most_rows = max(_LEAST_ROWS, self.chunk_rows * 3 // 4)
+                self._resize(
+                    max(_LEAST_ROWS, self.chunk_rows // 2),
+                    f"peak {format_bytes(peak)} is above {_HARD:.0%} of "
+                    f"{format_bytes(self.limit_bytes)}",
+                )
+        elif peak < _SOFT * self.limit_bytes and self.chunk_rows < self._most_rows:
+            self._calm += 1
+            if self._calm >= _CALM_CHUNKS and not self._settling:
+                self._calm = 0
+                rows = min(self._most_rows, self.chunk_rows * 3 // 2)
+                self._resize(rows, f"{_CALM_CHUNKS} chunks stayed below {_SOFT:.0%} of the budget")
 
     def reclaim(self) -> None:
         """Give back what is free, cheaply: between passes, when references are gone."""
@@ -147,7 +162,7 @@ class Governor:
         self._reclaimed_at = now
         for kind, give_back in self._reclaimers:
             if kind == "gc":
-                if rss < _HARD * self.limit_bytes or self._collecting_s > _GC_SHARE * max(now, 1):
+                if rss < _HARD * self.limit_bytes or self._collecting_s > _GC_SHARE * (now + 1):
                     continue
                 start = self._clock()
                 give_back()
@@ -164,6 +179,7 @@ class Governor:
         if rows != self.chunk_rows:
             self._emit(ChunkResized(self.seconds, self.chunk_rows, rows, reason))
             self.chunk_rows = rows
+            self._settling = self._lag
 
     def finish(self) -> int:
         """Return the highest resident memory of the whole run, in bytes."""

@@ -79,33 +79,42 @@ def test_a_calm_run_keeps_its_chunk_and_measures_each():
 
 def test_a_high_peak_halves_the_chunk_with_its_reason():
     governor, probe, listener = make()
-    probe.high = 190 * MB
+    probe.high = 195 * MB
     governor.after_chunk(1)
     assert governor.chunk_rows == 4_096
     (event,) = listener.of(ChunkResized)
-    assert "190 MB" in event.reason
+    assert "195 MB" in event.reason
     assert "200 MB" in event.reason
 
 
-def test_the_chunk_never_falls_below_a_floor_nor_grows_above_its_start():
+def test_the_chunk_never_falls_below_a_floor():
     governor, probe, _ = make(rows=1_000)
-    for _ in range(10):
+    for _ in range(20):
         probe.high = 199 * MB
         governor.after_chunk(1)
     assert governor.chunk_rows == 256
-    for _ in range(400):
+
+
+def test_chunks_under_way_are_not_held_against_the_new_size():
+    governor, probe, listener = make(lag=5)
+    for _ in range(5):
+        probe.high = 195 * MB
         governor.after_chunk(1)
-    assert governor.chunk_rows == 1_000
+    assert len(listener.of(ChunkResized)) == 1
+    probe.high = 195 * MB
+    governor.after_chunk(1)
+    assert governor.chunk_rows == 2_048
 
 
-def test_growth_waits_until_memory_has_been_calm_for_long():
+def test_growth_waits_until_memory_has_been_calm_and_stays_below_what_was_too_much():
     governor, probe, _ = make()
-    probe.high = 190 * MB
+    probe.high = 195 * MB
     governor.after_chunk(1)
     for _ in range(15):
         governor.after_chunk(1)
     assert governor.chunk_rows == 4_096
-    governor.after_chunk(1)
+    for _ in range(100):
+        governor.after_chunk(1)
     assert governor.chunk_rows == 6_144
 
 
@@ -122,19 +131,19 @@ def test_memory_is_given_back_before_it_is_too_late():
     governor, probe, listener = make(
         reclaimers=(give("arrow pool", 30 * MB), give("malloc_trim", 0), give("gc", 50 * MB))
     )
-    probe.now = 170 * MB
+    probe.now = 175 * MB
     governor.after_chunk(1)
     assert given == ["arrow pool", "malloc_trim"]
     (event,) = listener.of(Reclaimed)
     assert (event.kind, event.given_back_bytes, event.rss_bytes) == (
         "arrow pool",
         30 * MB,
-        140 * MB,
+        145 * MB,
     )
     probe.now = 230 * MB
     governor.after_chunk(2)
     assert "gc" in given
-    assert probe.now == 150 * MB
+    assert probe.now < 200 * MB
 
 
 def test_more_than_the_budget_is_an_error_that_says_what_would_do():
