@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import os
 from collections.abc import Iterator
@@ -119,7 +120,7 @@ class Evaluating:
             raise UsageError(f"{type(estimator).__name__} does not predict; there is no score")
         if not data.has_target:
             raise UsageError("evaluation needs a target; name it with target= or --target")
-        self._data = data
+        self._data = copy.copy(data)
         self._estimator = estimator
         self._chunk_size = chunk_size
         self._threads = threads or cores()

