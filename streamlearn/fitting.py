@@ -9,7 +9,8 @@ from dataclasses import replace
 from typing import Any
 
 from streamlearn.errors import DataError
-from streamlearn.learn.graph import Chain, Leaf, Node, columns_for, schedule
+from streamlearn.learn.graph import Chain, Leaf, Node
+from streamlearn.learn.schedule import columns_for, schedule
 from streamlearn.learn.sequential import SequentialLearner, is_classifier
 from streamlearn.learn.target import TargetProfile
 from streamlearn.manifest import manifest_of

@@ -14,7 +14,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from streamlearn.errors import UsageError
-from streamlearn.generate import dense, generate_dense, generate_taxi, taxi
+from streamlearn.generate import generate_dense, generate_taxi
+from streamlearn.generate.taxi import _place_in_time
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -354,7 +355,7 @@ def test_taxi_times_run_on_from_month_to_month(taxi: pa.Table) -> None:
 
 def test_taxi_months_grow_and_then_stay() -> None:
     # A billion rows would be needed to see this in files.
-    place = taxi._place_in_time
+    place = _place_in_time
     places = [place(index) for index in range(4 * 600)]
     month, piece, pieces = places[0]
     assert (month, piece, pieces) == (0, 0, 4)

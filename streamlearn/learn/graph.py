@@ -1,7 +1,6 @@
 """An estimator as a graph of steps: which can learn now, which wait on which.
 
-`parse` turns a Pipeline, a ColumnTransformer or a bare transformer into nodes. A pass shows
-every block to the graph once (`visit`): steps that are fitted transform, steps that are not
+A pass shows every block to the graph once (`visit`): steps that are fitted transform, steps that are not
 learn, and what waits on them waits. After the pass, `settle` fits what has learned, and the
 next pass goes one level deeper. An imputer and the step behind it learn in one pass.
 """
@@ -9,25 +8,23 @@ next pass goes one level deeper. An imputer and the step behind it learn in one 
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-import numpy as np
 import pyarrow as pa
 
 from streamlearn.chunk import Block, Schema
-from streamlearn.errors import CellError, DataError, SchemaError, UsageError
+from streamlearn.errors import CellError, DataError
 from streamlearn.learn.base import Accumulator, Fillable
 from streamlearn.learn.imputing import ImputerStatistics, learns_ahead
-from streamlearn.learn.registry import Exact, Stateless, find_recipe, refuse
+from streamlearn.learn.registry import Exact, Stateless
 from streamlearn.prepare.base import Kernel, PassthroughKernel
 from streamlearn.prepare.columns import Branch
 from streamlearn.prepare.compile import compile_transformer
 from streamlearn.prepare.encode import OneHotKernel
-from streamlearn.prepare.frame import blank_frame
 
-__all__ = ["Chain", "Columns", "Leaf", "Node", "PassState", "parse", "schedule"]
+__all__ = ["Chain", "Columns", "Leaf", "Node", "PassState", "learns_ahead_of"]
 
 
 @dataclass
@@ -202,7 +199,7 @@ class Chain:
         nodes = self.nodes
         for index, node in enumerate(nodes):
             rest = nodes[index + 1 :]
-            if not node.fitted and rest and _ahead(node, rest[0]):
+            if not node.fitted and rest and learns_ahead_of(node, rest[0]):
                 node.visit(X, y, weight, state, False)
                 rest[0].visit(X, y, weight, state, False)
                 return None
@@ -217,7 +214,11 @@ class Chain:
         """See `Node.settle`."""
         nodes = self.nodes
         for index, node in enumerate(nodes):
-            ahead = not node.fitted and index + 1 < len(nodes) and _ahead(node, nodes[index + 1])
+            ahead = (
+                not node.fitted
+                and index + 1 < len(nodes)
+                and learns_ahead_of(node, nodes[index + 1])
+            )
             sample = node.settle(sample, state)
             if sample is None:
                 return None
@@ -352,7 +353,7 @@ def _take(X: Any, columns: list[Any], scalar: bool) -> Any:
     return Branch(PassthroughKernel(len(columns)), columns, scalar).take(X)
 
 
-def _ahead(node: Node, follower: Node) -> bool:
+def learns_ahead_of(node: Node, follower: Node) -> bool:
     """Whether the follower can learn in the same pass as this imputer."""
     return (
         isinstance(node, Leaf)
@@ -365,166 +366,3 @@ def _ahead(node: Node, follower: Node) -> bool:
         and isinstance(follower.recipe.make, type)
         and issubclass(follower.recipe.make, Fillable)
     )
-
-
-def schedule(root: Node) -> list[list[Leaf]]:
-    """Return which steps learn in which pass, without reading anything."""
-    fitted: set[str] = {leaf.path for leaf in root.leaves() if leaf.fitted}
-    passes: list[list[Leaf]] = []
-    while True:
-        learning: list[Leaf] = []
-        if _ready(root, fitted, learning):
-            return passes
-        if not learning:
-            return passes
-        passes.append(learning)
-        fitted |= {leaf.path for leaf in learning}
-
-
-def _ready(node: Node, fitted: set[str], learning: list[Leaf]) -> bool:
-    if isinstance(node, Leaf):
-        if isinstance(node.recipe, Stateless) or node.path in fitted:
-            return True
-        learning.append(node)
-        return False
-    if isinstance(node, Chain):
-        nodes = node.nodes
-        for index, child in enumerate(nodes):
-            if not _ready(child, fitted, learning):
-                follower = nodes[index + 1] if index + 1 < len(nodes) else None
-                if follower is not None and _ahead(child, follower):
-                    _ready(follower, fitted, learning)
-                return False
-        return True
-    assert isinstance(node, Columns)
-    # Every branch is asked, for each may have steps that can learn.
-    ready = [_ready(child, fitted, learning) for child in node.nodes]
-    return all(ready)
-
-
-def columns_for(node: Node, given: Sequence[Any], learning: set[str], need: bool) -> list[Any]:
-    """Return which of the given columns a pass has to read.
-
-    Parameters
-    ----------
-    learning : set of str
-        Paths of the steps that learn in the pass.
-    need : bool
-        Whether the node's output is needed.
-    """
-    wanted = _wanted(node, list(given), learning, need)
-    return [name for name in given if name in wanted]
-
-
-def _wanted(node: Node, given: list[Any], learning: set[str], need: bool) -> set[Any]:
-    if isinstance(node, Leaf):
-        return set(given) if need or node.path in learning else set()
-    if isinstance(node, Chain):
-        nodes = node.nodes
-        if not nodes:
-            return set(given) if need else set()
-        later = any(leaf.path in learning for child in nodes[1:] for leaf in child.leaves())
-        return _wanted(nodes[0], given, learning, need or later)
-    assert isinstance(node, Columns)
-    found: set[Any] = set()
-    for _, child, columns, _ in node.branches:
-        if isinstance(child, str):
-            found |= set(columns) if need and child == "passthrough" else set()
-        else:
-            found |= _wanted(child, columns, learning, need)
-    return found
-
-
-def parse(estimator: Any, schema: Schema | None, path: str = "") -> Node:
-    """Turn a transformer into nodes.
-
-    Parameters
-    ----------
-    estimator : transformer
-        Unfitted; the caller's own copy, which is fitted in place.
-    schema : Schema or None
-        Columns it takes, where they come straight from the source.
-
-    Raises
-    ------
-    UnsupportedEstimatorError
-        Naming the step that cannot be fitted from chunks.
-    """
-    from sklearn.compose import ColumnTransformer
-    from sklearn.pipeline import Pipeline
-
-    if isinstance(estimator, ColumnTransformer):
-        return _parse_columns(estimator, schema, path)
-    if isinstance(estimator, Pipeline):
-        children: list[tuple[str, Node | None]] = []
-        known = schema
-        for name, step in estimator.steps:
-            if step is None or (isinstance(step, str) and step == "passthrough"):
-                children.append((name, None))
-                continue
-            node = parse(step, known, f"{path}.{name}" if path else name)
-            children.append((name, node))
-            keeps = (
-                isinstance(node, Leaf)
-                and isinstance(node.recipe, Exact)
-                and (node.recipe.make is ImputerStatistics)
-            )
-            known = known if keeps else None
-        return Chain(path, estimator, children)
-    recipe = find_recipe(estimator)
-    if not isinstance(recipe, Exact | Stateless) or not hasattr(estimator, "transform"):
-        raise refuse(estimator, path)
-    if isinstance(recipe, Exact):
-        recipe.make(estimator)  # refuses options it cannot fit, before anything is read
-    return Leaf(path or type(estimator).__name__.lower(), estimator, recipe, schema)
-
-
-def _parse_columns(estimator: Any, schema: Schema | None, path: str) -> Columns:
-    if schema is None:
-        raise UsageError(
-            f"step {path!r} (ColumnTransformer): inside a pipeline it must come first, where the "
-            "columns still have their names"
-        )
-    frame = blank_frame(schema)
-    keys = schema.names if schema.named else list(range(len(schema)))
-    taken: set[Any] = set()
-    branches: list[tuple[str, Node | str, list[Any], bool]] = []
-    for name, step, chosen in estimator.transformers:
-        columns, scalar = _resolve(chosen, frame, keys, f"{path}.{name}" if path else name)
-        taken |= set(columns)
-        branches.append((name, _branch(step, schema, columns, _join(path, name)), columns, scalar))
-    rest = [key for key in keys if key not in taken]
-    if rest:
-        step = _branch(estimator.remainder, schema, rest, _join(path, "remainder"))
-        branches.append(("remainder", step, rest, False))
-    return Columns(path or "columns", estimator, branches, schema)
-
-
-def _join(path: str, name: str) -> str:
-    return f"{path}.{name}" if path else name
-
-
-def _branch(step: Any, schema: Schema, columns: list[Any], path: str) -> Node | str:
-    if isinstance(step, str):
-        return step
-    if not columns:
-        return "drop"
-    picked = [schema.names[key] if isinstance(key, int) else key for key in columns]
-    return parse(step, schema.select(picked), path)
-
-
-def _resolve(chosen: Any, frame: Any, keys: list[Any], path: str) -> tuple[list[Any], bool]:
-    """Return the columns a ColumnTransformer's selector picks, by scikit-learn's own rules."""
-    from sklearn.utils._indexing import _get_column_indices
-
-    if callable(chosen):
-        chosen = chosen(frame)
-    scalar = isinstance(chosen, str | int | np.integer)
-    try:
-        picked = _get_column_indices(frame, chosen)
-    except (ValueError, KeyError, IndexError, TypeError) as error:
-        raise SchemaError(
-            f"step {path!r}: the columns {chosen!r} cannot be picked: {error}; "
-            f"the columns are: {', '.join(map(str, keys))}"
-        ) from error
-    return [keys[index] for index in picked], scalar

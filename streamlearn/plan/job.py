@@ -9,8 +9,10 @@ from typing import Any
 import numpy as np
 
 from streamlearn.errors import DataError, SchemaError, UsageError
-from streamlearn.learn.graph import Leaf, Node, columns_for, parse, schedule
+from streamlearn.learn.graph import Leaf, Node
+from streamlearn.learn.parse import parse
 from streamlearn.learn.registry import Learner, find_recipe, refuse
+from streamlearn.learn.schedule import columns_for, schedule
 from streamlearn.learn.sequential import is_classifier, needs_target
 from streamlearn.source.dataset import Dataset, scan
 

@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from streamlearn.learn.graph import Chain, Columns, Leaf, Node, columns_for
+from streamlearn.learn.graph import Chain, Columns, Leaf, Node
+from streamlearn.learn.schedule import columns_for
 from streamlearn.learn.sequential import is_classifier, own_batch_size
 from streamlearn.plan.job import Job
 from streamlearn.plan.memory import STATISTICS_BLOCK_ROWS, Demand, MemoryPlan, Term, plan_memory

@@ -1,0 +1,79 @@
+"""Which steps learn in which pass, and which columns a pass has to read; nothing is read here."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from streamlearn.learn.graph import Chain, Columns, Leaf, Node, learns_ahead_of
+from streamlearn.learn.registry import Stateless
+
+__all__ = ["columns_for", "schedule"]
+
+
+def schedule(root: Node) -> list[list[Leaf]]:
+    """Return which steps learn in which pass, without reading anything."""
+    fitted: set[str] = {leaf.path for leaf in root.leaves() if leaf.fitted}
+    passes: list[list[Leaf]] = []
+    while True:
+        learning: list[Leaf] = []
+        if _ready(root, fitted, learning):
+            return passes
+        if not learning:
+            return passes
+        passes.append(learning)
+        fitted |= {leaf.path for leaf in learning}
+
+
+def _ready(node: Node, fitted: set[str], learning: list[Leaf]) -> bool:
+    if isinstance(node, Leaf):
+        if isinstance(node.recipe, Stateless) or node.path in fitted:
+            return True
+        learning.append(node)
+        return False
+    if isinstance(node, Chain):
+        nodes = node.nodes
+        for index, child in enumerate(nodes):
+            if not _ready(child, fitted, learning):
+                follower = nodes[index + 1] if index + 1 < len(nodes) else None
+                if follower is not None and learns_ahead_of(child, follower):
+                    _ready(follower, fitted, learning)
+                return False
+        return True
+    assert isinstance(node, Columns)
+    # Every branch is asked, for each may have steps that can learn.
+    ready = [_ready(child, fitted, learning) for child in node.nodes]
+    return all(ready)
+
+
+def columns_for(node: Node, given: Sequence[Any], learning: set[str], need: bool) -> list[Any]:
+    """Return which of the given columns a pass has to read.
+
+    Parameters
+    ----------
+    learning : set of str
+        Paths of the steps that learn in the pass.
+    need : bool
+        Whether the node's output is needed.
+    """
+    wanted = _wanted(node, list(given), learning, need)
+    return [name for name in given if name in wanted]
+
+
+def _wanted(node: Node, given: list[Any], learning: set[str], need: bool) -> set[Any]:
+    if isinstance(node, Leaf):
+        return set(given) if need or node.path in learning else set()
+    if isinstance(node, Chain):
+        nodes = node.nodes
+        if not nodes:
+            return set(given) if need else set()
+        later = any(leaf.path in learning for child in nodes[1:] for leaf in child.leaves())
+        return _wanted(nodes[0], given, learning, need or later)
+    assert isinstance(node, Columns)
+    found: set[Any] = set()
+    for _, child, columns, _ in node.branches:
+        if isinstance(child, str):
+            found |= set(columns) if need and child == "passthrough" else set()
+        else:
+            found |= _wanted(child, columns, learning, need)
+    return found
