@@ -26,7 +26,7 @@ from sklearn.preprocessing import (
 
 from streamlearn.chunk import Schema
 from streamlearn.errors import CellError
-from streamlearn.learn.graph import parse
+from streamlearn.learn.parse import parse
 from streamlearn.prepare.base import EstimatorKernel
 from streamlearn.prepare.compile import chain, compile_transformer
 from streamlearn.prepare.encode import CategoryIndex
