@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
@@ -12,10 +12,15 @@ from streamlearn.sizes import parse_rows
 
 __all__ = ["data_options", "fit_options", "memory_options", "names", "open_dataset", "settings"]
 
+if TYPE_CHECKING:
+    _IntType = click.ParamType[int]
+else:
+    _IntType = click.ParamType  # takes no type argument at run time before click 8.4
+
 F = TypeVar("F", bound=Callable[..., Any])
 
 
-class Rows(click.ParamType[int]):
+class Rows(_IntType):
     """A number of rows: 100_000, 250k, 10M."""
 
     name = "rows"
