@@ -52,8 +52,8 @@ class Page(HTMLParser):
 
     def handle_endtag(self, tag: str) -> None:
         if tag not in VOID:
-            # scikit-learn 1.8 draws pipelines with <combining_estimators> tags it does not close.
-            while self.open[-1] == "combining_estimators" != tag:
+            # scikit-learn 1.8 draws pipelines with <metadata_routing> and the like, never closed.
+            while "_" in self.open[-1] and self.open[-1] != tag:
                 self.open.pop()
             assert self.open.pop() == tag
 
