@@ -66,13 +66,18 @@ class Progress:
         return self.rows / max(1e-9, self.now_s - self.began_s)
 
     def line(self) -> str:
-        """Return one line for people."""
+        """Return all of it in one line, for logs."""
+        return f"{self.where()}  {self.how()}"
+
+    def where(self) -> str:
+        """Return the pass and how far it has come."""
         share = self.rows / self.of if self.of else 0.0
+        return f"{self.name}  {share:.0%}  {self.rows:,} of {self.of:,} rows"
+
+    def how(self) -> str:
+        """Return speed, time left, memory and loss."""
         left = (self.of - self.rows) / self.rate if self.rate else 0.0
         parts = [
-            self.name,
-            f"{share:.0%}",
-            f"{self.rows:,} of {self.of:,} rows",
             f"{self.rate:,.0f} rows/s",
             f"ETA {format_seconds(left)}",
             f"RSS {format_bytes(self.rss_bytes)} of {format_bytes(self.limit_bytes)}",
@@ -132,12 +137,22 @@ def _plain(limit_bytes: int) -> Listener:
 
 @contextmanager
 def _live(limit_bytes: int) -> Iterator[Listener]:
-    from rich.console import Console
+    from rich.console import Console, Group
     from rich.live import Live
+    from rich.progress_bar import ProgressBar
     from rich.text import Text
 
     progress = Progress(limit_bytes)
     console = Console(stderr=True)
+
+    def picture() -> Group:
+        bar = ProgressBar(total=max(1, progress.of), completed=progress.rows, width=60)
+        above, below = (
+            Text(line, overflow="ellipsis", no_wrap=True)
+            for line in (progress.where(), progress.how())
+        )
+        return Group(above, bar, below)
+
     with Live(Text(""), console=console, refresh_per_second=8, transient=True) as live:
 
         def listen(event: Event) -> None:
@@ -146,6 +161,6 @@ def _live(limit_bytes: int) -> Iterator[Listener]:
             if line is not None:
                 console.print(Text(line))
             if isinstance(event, ChunkRead | PassStarted):
-                live.update(Text(progress.line(), overflow="ellipsis", no_wrap=True))
+                live.update(picture())
 
         yield listen
