@@ -18,7 +18,7 @@ from streamlearn.plan.job import Job
 from streamlearn.plan.memory import plan_memory
 from streamlearn.plan.order import plan_shuffle
 from streamlearn.plan.plan import Plan
-from streamlearn.plan.projection import learn_demand, output_bytes
+from streamlearn.plan.projection import further_readers, learn_demand, output_bytes
 from streamlearn.prepare.frame import blank_frame, to_frame
 from streamlearn.result import Result
 from streamlearn.score.base import Score
@@ -114,7 +114,8 @@ class Fitting:
         self.governor.tell(
             PassStarted(begin, name, self.number, len(self.plan.passes), job.data.rows)
         )
-        found = statistics_pass(self._reader(names), steps, new_profile)
+        reader = self._reader(names, further=further_readers(job))
+        found = statistics_pass(reader, steps, new_profile)
         self.governor.tell(PassEnded(self.governor.seconds, name, self.governor.seconds - begin))
         if not found.rows.learned:
             raise _no_rows(found.rows)
@@ -123,9 +124,9 @@ class Fitting:
         self.governor.reclaim()
         return found
 
-    def _reader(self, names: Sequence[str]) -> Reader:
+    def _reader(self, names: Sequence[str], further: int = 0) -> Reader:
         options = self.job.options
-        threads = self.plan.memory.readers if self.job.threads > 1 else 0
+        threads = self.plan.memory.readers + further if self.job.threads > 1 else 0
         return Reader(
             self.job.data,
             names,

@@ -18,7 +18,7 @@ __all__ = ["Demand", "MemoryPlan", "Term", "plan_memory"]
 STATISTICS_BLOCK_ROWS = 8_192
 _SLACK_BYTES = 24_000_000
 """Allocator slack, and modules imported on the way."""
-_THREAD_BYTES = 8_000_000
+_THREAD_BYTES = 16_000_000
 """What a further thread keeps in the allocator's arenas."""
 _FILL = 0.9
 """Share of the budget that a plan fills, where it has the choice."""
@@ -53,9 +53,12 @@ class Demand:
     """Finished chunks that may wait, over all readers."""
     held: tuple[Term, ...]
     """Everything else: batches, matrices, statistics, model."""
+    further_readers: int = 0
+    """Readers beyond the plan's: a pass of statistics leaves the caller's thread idle."""
 
     def terms(self, chunk_rows: int, readers: int) -> tuple[Term, ...]:
         """Return what the pass holds with this chunk size and as many readers."""
+        readers += self.further_readers
         waiting = int(self.chunk_row_bytes * chunk_rows * self.chunks_in_flight * readers)
         return (
             Term(

@@ -18,7 +18,7 @@ from streamlearn.plan.order import plan_shuffle
 from streamlearn.plan.plan import Pass, Plan
 from streamlearn.source.dataset import Dataset
 
-__all__ = ["learn_demand", "make_plan", "output_bytes"]
+__all__ = ["further_readers", "learn_demand", "make_plan", "output_bytes"]
 
 _BATCH_ROWS = 32_768
 _BATCH_BYTES = 64 << 20
@@ -122,7 +122,13 @@ def _statistics_demand(
             ),
             Term("statistics", states * (200_000 + 400 * width)),
         ),
+        further_readers=further_readers(job),
     )
+
+
+def further_readers(job: Job) -> int:
+    """Return how many readers a pass of statistics has more than one of learning."""
+    return int(job.threads > 1 and len(job.data.fragments) >= job.threads)
 
 
 def _input_width(leaf: Leaf, job: Job) -> int:
