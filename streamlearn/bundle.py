@@ -1,26 +1,30 @@
 """The saved run: a folder with the model as skops file, a manifest, metrics, history.
 
-Every file is written under another name, synced and renamed; the manifest is written last, so
-that a folder with a manifest is a complete run.
+The folder is written beside its place and put there when it is complete: a run is there whole, or
+not at all.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
+import shutil
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from zipfile import BadZipFile
 
 from streamlearn.errors import BundleError, UsageError
+from streamlearn.report.html import write_report
 
 if TYPE_CHECKING:
     from streamlearn.result import Result
 
-__all__ = ["SavedRun", "read_run", "refuse_occupied", "save_run", "write_atomically"]
+__all__ = ["SavedRun", "read_run", "refuse_occupied", "save_run", "staged", "write_atomically"]
 
 FORMAT = 1
 _TRUSTED_PREFIXES = ("sklearn.", "numpy.", "scipy.", "streamlearn.", "builtins.", "collections.")
@@ -36,7 +40,7 @@ def write_atomically(path: Path, write: Callable[[Any], None]) -> None:
     """
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
-        with os.fdopen(handle, "wb") as file:
+        with _named(path), os.fdopen(handle, "wb") as file:
             write(file)
             file.flush()
             os.fsync(file.fileno())
@@ -53,65 +57,134 @@ def write_atomically(path: Path, write: Callable[[Any], None]) -> None:
             os.close(folder)
 
 
+@contextmanager
+def _named(path: Path) -> Iterator[None]:
+    """Give errors of the system the file's name: a full disk names none."""
+    try:
+        yield
+    except OSError as error:
+        raise OSError(error.errno, error.strerror or str(error), os.fspath(path)) from error
+
+
 def _write_text(path: Path, text: str) -> None:
     write_atomically(path, lambda file: file.write(text.encode()))
 
 
 def refuse_occupied(path: str | os.PathLike[str], *, overwrite: bool) -> None:
-    """Refuse a folder that holds a run already, before any work is done.
+    """Refuse a folder that holds a run already, or anything else, before any work is done.
 
     Raises
     ------
     UsageError
     """
     folder = Path(path)
+    if not os.fspath(path):
+        raise UsageError("a run needs a folder; the name given is empty")
     if folder.exists() and not folder.is_dir():
         raise UsageError(f"{folder}: a run needs a folder, and this is a file; choose another")
-    if (folder / "manifest.json").exists() and not overwrite:
-        raise UsageError(
-            f"{folder} holds a run already; choose another folder, or replace it with "
-            "overwrite=True or --overwrite"
-        )
+    if (folder / "manifest.json").exists() and (folder / "model.skops").exists():
+        if not overwrite:
+            raise UsageError(
+                f"{folder} holds a run already; choose another folder, or replace it with "
+                "overwrite=True or --overwrite"
+            )
+    elif folder.exists() and any(folder.iterdir()):
+        raise UsageError(f"{folder} holds files that are no run; choose another folder")
 
 
-def save_run(result: Result, path: str | os.PathLike[str], *, overwrite: bool = False) -> str:
-    """Write a result to a folder; see `streamlearn.result.Result.save`."""
+@contextmanager
+def staged(path: str | os.PathLike[str], *, overwrite: bool) -> Iterator[Path]:
+    """Give a folder beside ``path`` to write to, and put it in its place when all went well.
+
+    A run that was there stays whole until then; of one that failed, nothing is left.
+
+    Raises
+    ------
+    UsageError
+        If a run has come to be there meanwhile.
+    """
+    folder = Path(path)
+    refuse_occupied(folder, overwrite=overwrite)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    stage = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}.", suffix=".saving"))
+    try:
+        yield stage
+        refuse_occupied(folder, overwrite=overwrite)
+        stage.chmod(0o755)
+        before = stage.with_suffix(".before")
+        if folder.exists():
+            folder.rename(before)
+        stage.rename(folder)
+        shutil.rmtree(before, ignore_errors=True)
+    finally:
+        shutil.rmtree(stage, ignore_errors=True)
+
+
+def save_run(
+    result: Result,
+    path: str | os.PathLike[str],
+    stage: Path,
+    measure: Callable[[], int] | None = None,
+) -> Result:
+    """Write a result to a staged folder; see `streamlearn.result.Result.save`.
+
+    Parameters
+    ----------
+    path : path
+        Where the folder will be.
+    stage : Path
+        Where it is now.
+    measure : callable, optional
+        Returns the highest resident memory so far, which the run then reports.
+
+    Returns
+    -------
+    Result
+        With its path, and what saving took.
+    """
     import skops.io
 
-    from streamlearn.report.html import write_report
-
-    refuse_occupied(path, overwrite=overwrite)
-    folder = Path(path)
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / "manifest.json").unlink(missing_ok=True)
     try:
-        write_atomically(folder / "model.skops", lambda file: skops.io.dump(result.estimator, file))
+        write_atomically(stage / "model.skops", lambda file: skops.io.dump(result.estimator, file))
     except OSError:
         raise
     except Exception as error:
         raise BundleError(
-            f"{folder}: the estimator cannot be written as a skops file: {error}; "
+            f"{path}: the estimator cannot be written as a skops file: {error}; "
             "result.estimator is fitted all the same, and can be pickled"
         ) from error
-    saved = replace(result, path=os.fspath(path))
-    _write_text(folder / "metrics.json", _json(metrics_of(saved)))
+    saved = _measured(replace(result, path=os.fspath(path)), measure)
     lines = [
         _json({**asdict(record), "curve": record.curve}, indent=None) for record in saved.history
     ]
-    _write_text(folder / "history.jsonl", "".join(f"{line}\n" for line in lines))
-    write_atomically(folder / "report.html", lambda file: write_report(saved, file))
+    _write_text(stage / "history.jsonl", "".join(f"{line}\n" for line in lines))
+    write_atomically(stage / "report.html", lambda file: write_report(saved, file))
+    saved = _measured(saved, measure)
+    _write_text(stage / "metrics.json", _json(metrics_of(saved)))
     manifest = {
         "format": FORMAT,
         "complete": True,
+        "sha256": {"model.skops": _digest(stage / "model.skops")},
         **saved.manifest,
         "plan": saved.plan.to_dict(),
         "memory": asdict(saved.memory),
         "timings": saved.timings,
         "warnings": list(saved.warnings),
     }
-    _write_text(folder / "manifest.json", _json(manifest))
-    object.__setattr__(result, "path", os.fspath(path))
-    return os.fspath(path)
+    _write_text(stage / "manifest.json", _json(manifest))
+    return saved
+
+
+def _measured(result: Result, measure: Callable[[], int] | None) -> Result:
+    if measure is None:
+        return result
+    peak = max(result.memory.measured_bytes, measure())
+    return replace(result, memory=replace(result.memory, measured_bytes=peak))
+
+
+def _digest(file: Path) -> str:
+    with file.open("rb") as opened:
+        return hashlib.file_digest(opened, "sha256").hexdigest()
 
 
 def metrics_of(result: Result) -> dict[str, Any]:
@@ -167,6 +240,8 @@ def read_run(path: str | os.PathLike[str], trusted: Sequence[str] = ()) -> Saved
         manifest = json.loads((folder / "manifest.json").read_text())
         metrics = json.loads((folder / "metrics.json").read_text())
         lines = (folder / "history.jsonl").read_text().splitlines()
+        if manifest["sha256"]["model.skops"] != _digest(folder / "model.skops"):
+            raise BundleError(f"{folder}: model.skops is not the file that was saved")
         found = skops.io.get_untrusted_types(file=folder / "model.skops")
         unknown = [
             name for name in found if name not in trusted and not name.startswith(_TRUSTED_PREFIXES)

@@ -15,7 +15,7 @@ import numpy as np
 import pyarrow as pa
 
 from streamlearn.chunk import Chunk, Schema
-from streamlearn.errors import CellError, SchemaError, UsageError
+from streamlearn.errors import CellError, DataError, SchemaError, StreamlearnError, UsageError
 from streamlearn.fitting import empty_scores
 from streamlearn.learn.sequential import is_classifier
 from streamlearn.plan.job import cores
@@ -116,8 +116,17 @@ class Evaluating:
     def __init__(
         self, estimator: Any, data: Dataset, chunk_size: int | None, threads: int | None
     ) -> None:
+        from sklearn.exceptions import NotFittedError
+        from sklearn.utils.validation import check_is_fitted
+
         if not hasattr(estimator, "predict"):
             raise UsageError(f"{type(estimator).__name__} does not predict; there is no score")
+        try:
+            check_is_fitted(estimator)
+        except NotFittedError:
+            raise UsageError(
+                f"this {type(estimator).__name__} is not fitted; fit it first, or give a run"
+            ) from None
         if not data.has_target:
             raise UsageError("evaluation needs a target; name it with target= or --target")
         self._data = copy.copy(data)
@@ -132,7 +141,16 @@ class Evaluating:
     def _fitted_columns(self) -> list[str]:
         known = getattr(self._estimator, "feature_names_in_", None)
         names = self._data.features.names
-        if known is None or not self._data.features.named:
+        if not self._data.features.named:
+            width = getattr(self._estimator, "n_features_in_", len(names))
+            if known is not None or width != len(names):
+                fitted_on = f"columns {', '.join(known)}" if known is not None else f"{width} columns"
+                raise SchemaError(
+                    f"the model was fitted with {fitted_on}, and the data is an array of "
+                    f"{len(names)} columns without names"
+                )
+            return names
+        if known is None:
             return names
         missing = [name for name in known if name not in self._data.schema]
         if missing:
@@ -214,9 +232,16 @@ class Evaluating:
                     if self._kernel is not None or self._plain
                     else to_frame(X)
                 )
+            return chunk, answers_of(self._model, X)
         except CellError as error:
             raise located(error, self._data, chunk) from None
-        return chunk, answers_of(self._model, X)
+        except (ValueError, TypeError) as error:
+            if isinstance(error, StreamlearnError):
+                raise
+            place = self._data.locate(int(chunk.rows[0]))
+            raise DataError(
+                f"the block that begins at {place} cannot be predicted: {error}"
+            ) from error
 
     @property
     def _plain(self) -> bool:

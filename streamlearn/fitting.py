@@ -18,7 +18,7 @@ from streamlearn.plan.job import Job
 from streamlearn.plan.memory import plan_memory
 from streamlearn.plan.order import plan_shuffle
 from streamlearn.plan.plan import Plan
-from streamlearn.plan.projection import further_readers, learn_demand, output_bytes
+from streamlearn.plan.projection import further_readers, learn_demand, output_bytes, save_demand
 from streamlearn.prepare.frame import blank_frame, to_frame
 from streamlearn.result import Result
 from streamlearn.score.base import Score
@@ -159,6 +159,8 @@ class Fitting:
         if self.profile is not None and is_classifier(self.job.model):
             classes = len(self.profile.classes()[0])
         demands = [learn_demand(self.job, self.plan, classes, known=True)]
+        if self.job.options.run is not None:
+            demands.append(save_demand(self.job))
         planned = plan_memory(
             demands,
             limit_bytes=memory.limit_bytes,
@@ -170,7 +172,10 @@ class Fitting:
             planned,
             projected_bytes=max(memory.projected_bytes, planned.projected_bytes),
             floor_bytes=max(memory.floor_bytes, planned.floor_bytes),
-            passes=(*(item for item in memory.passes if item[0] != "learn"), *planned.passes),
+            passes=(
+                *(item for item in memory.passes if item[0] not in ("learn", "save")),
+                *planned.passes,
+            ),
         )
         self.plan = replace(self.plan, memory=merged)
         self.governor.chunk_rows = min(self.governor.chunk_rows, merged.chunk_rows)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import fields
@@ -36,6 +35,7 @@ class _JsonLines(logging.Handler):
     def __init__(self, file: IO[str]) -> None:
         super().__init__(logging.INFO)
         self._file = file
+        self._full = False
 
     def emit(self, record: logging.LogRecord) -> None:
         line = {
@@ -44,22 +44,20 @@ class _JsonLines(logging.Handler):
             "message": record.getMessage(),
             **getattr(record, "streamlearn_event", {}),
         }
-        try:
-            self._file.write(json.dumps(line, default=str) + "\n")
-            self._file.flush()
-        except OSError:
-            self.handleError(record)
+        if not self._full:
+            try:
+                self._file.write(json.dumps(line, default=str) + "\n")
+                self._file.flush()
+            except OSError:
+                # A full disk is told once, by whatever has to be written for the run to count.
+                self._full = True
 
 
 @contextmanager
-def journal(folder: str | os.PathLike[str] | None) -> Iterator[None]:
-    """Write what is logged meanwhile to ``log.jsonl`` in a run folder, if one is named."""
-    if folder is None:
-        yield
-        return
-    Path(folder).mkdir(parents=True, exist_ok=True)
+def journal(folder: Path) -> Iterator[None]:
+    """Write what is logged meanwhile to ``log.jsonl`` in a folder."""
     level = log.level
-    with (Path(folder) / "log.jsonl").open("w", encoding="utf-8") as file:
+    with (folder / "log.jsonl").open("w", encoding="utf-8") as file:
         handler = _JsonLines(file)
         log.addHandler(handler)
         if log.getEffectiveLevel() > logging.INFO:

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from streamlearn.bundle import read_run, save_run
+from streamlearn.bundle import SavedRun, read_run, save_run, staged
+from streamlearn.errors import BundleError
 from streamlearn.plan.plan import Plan
 from streamlearn.report.html import result_fragment
 from streamlearn.sizes import format_seconds
@@ -57,7 +58,10 @@ class Result:
         BundleError
             If the model cannot be written.
         """
-        return save_run(self, path, overwrite=overwrite)
+        with staged(path, overwrite=overwrite) as stage:
+            save_run(self, path, stage)
+        object.__setattr__(self, "path", os.fspath(path))
+        return os.fspath(path)
 
     def __repr__(self) -> str:
         rows = self.rows
@@ -99,6 +103,13 @@ def load(path: str | os.PathLike[str], *, trusted: Sequence[str] = ()) -> Result
         If the folder holds no complete run, or the model contains what is not trusted.
     """
     saved = read_run(path, trusted)
+    try:
+        return _rebuilt(saved, path)
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise BundleError(f"{path}: the run cannot be read: {error!r} in manifest.json") from error
+
+
+def _rebuilt(saved: SavedRun, path: str | os.PathLike[str]) -> Result:
     manifest = dict(saved.manifest)
     memory = manifest.pop("memory")
     memory["timeline"] = tuple(Sample(**sample) for sample in memory["timeline"])
@@ -116,6 +127,6 @@ def load(path: str | os.PathLike[str], *, trusted: Sequence[str] = ()) -> Result
         seconds=saved.metrics["seconds"],
         timings=tuple((str(name), float(took)) for name, took in manifest.pop("timings")),
         warnings=tuple(manifest.pop("warnings")),
-        manifest={k: v for k, v in manifest.items() if k not in ("format", "complete")},
+        manifest={k: v for k, v in manifest.items() if k not in ("format", "complete", "sha256")},
         path=os.fspath(path),
     )

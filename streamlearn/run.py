@@ -7,11 +7,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import replace
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
-from streamlearn.bundle import refuse_occupied
+from streamlearn.bundle import save_run, staged
 from streamlearn.evaluation import Evaluating, Evaluation
 from streamlearn.fitting import Fitting
 from streamlearn.journal import journal, log_event
@@ -161,8 +160,6 @@ def fit(
     >>> result.estimator.score(X, y) > 0.95
     True
     """
-    if run is not None:
-        refuse_occupied(run, overwrite=overwrite)
     options = Options(
         memory_budget=memory_budget,
         chunk_size=chunk_size,
@@ -181,7 +178,13 @@ def fit(
     probe = make_probe()
     recorder = Recorder([*listeners, log_event])
     try:
-        with journal(run), lean_arrow(), _one_blas_thread():
+        with ExitStack() as stack:
+            stage = None
+            if run is not None:
+                stage = stack.enter_context(staged(run, overwrite=overwrite))
+                stack.enter_context(journal(stage))
+            stack.enter_context(lean_arrow())
+            stack.enter_context(_one_blas_thread())
             reserved = probe.rss()
             limit = resolve_budget(memory_budget, reserved)
             job = take_apart(estimator, data, options)
@@ -194,9 +197,8 @@ def fit(
                 lag=2 * plan.memory.readers + 2,
             )
             result = Fitting(job, plan, governor, recorder).run()
-            if run is not None:
-                result.save(run, overwrite=overwrite)
-                result = _measured(result, governor, run)
+            if run is not None and stage is not None:
+                result = save_run(result, run, stage, governor.finish)
             return result
     finally:
         probe.close()
@@ -258,16 +260,6 @@ def evaluate(
             return evaluating.run(memory, governor, recorder)
     finally:
         probe.close()
-
-
-def _measured(result: Result, governor: Governor, run: str | os.PathLike[str]) -> Result:
-    """Count what saving the run took, too."""
-    peak = governor.finish()
-    return replace(
-        result,
-        memory=replace(result.memory, measured_bytes=max(result.memory.measured_bytes, peak)),
-        path=os.fspath(run),
-    )
 
 
 @contextmanager

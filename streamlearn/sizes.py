@@ -51,7 +51,7 @@ def parse_bytes(text: str | float) -> int:
     if isinstance(text, int | float):
         value = float(text)
     else:
-        match = _SIZE.fullmatch(text)
+        match = _SIZE.fullmatch(text) if isinstance(text, str) else None
         unit = match.group(2).lower() if match else None
         if match is None or unit not in _UNITS:
             raise UsageError(

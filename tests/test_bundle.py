@@ -93,8 +93,7 @@ def test_an_unfinished_run_is_never_taken_for_a_finished_one(result, tmp_path, m
     monkeypatch.setattr(bundle, "metrics_of", fail)
     with pytest.raises(OSError, match="No space"):
         result.save(tmp_path / "run")
-    with pytest.raises(BundleError, match="no complete run .*unfinished"):
-        sl.load(tmp_path / "run")
+    assert list(tmp_path.iterdir()) == []
     with pytest.raises(BundleError, match="found none"):
         sl.load(tmp_path / "nothing")
 
@@ -127,8 +126,40 @@ def test_foreign_code_in_a_model_is_loaded_only_if_trusted(tmp_path):
 def test_damage_is_an_error(result, tmp_path):
     path = result.save(tmp_path / "run")
     (tmp_path / "run" / "model.skops").write_bytes(b"PK nonsense")
+    with pytest.raises(BundleError, match="not the file that was saved"):
+        sl.load(path)
+    (tmp_path / "run" / "manifest.json").write_text("{}")
     with pytest.raises(BundleError, match="cannot be read"):
         sl.load(path)
+
+
+def test_the_old_run_stays_until_the_new_one_is_whole(result, tmp_path, monkeypatch):
+    path = result.save(tmp_path / "run")
+
+    def fail(*args):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(bundle, "metrics_of", fail)
+    with pytest.raises(KeyboardInterrupt):
+        result.save(path, overwrite=True)
+    assert np.array_equal(sl.load(path).estimator[-1].coef_, result.estimator[-1].coef_)
+    assert os.listdir(tmp_path) == ["run"]
+
+
+def test_other_files_in_the_folder_are_never_touched(result, tmp_path):
+    (tmp_path / "metrics.json").write_text("mine")
+    for overwrite in (False, True):
+        with pytest.raises(UsageError, match="holds files that are no run"):
+            result.save(tmp_path, overwrite=overwrite)
+    assert (tmp_path / "metrics.json").read_text() == "mine"
+
+
+def test_what_saving_took_is_in_the_saved_numbers(tmp_path):
+    X = np.random.default_rng(0).normal(size=(500, 2))
+    result = sl.fit(SGDRegressor(), (X, X[:, 0]), run=tmp_path / "run")
+    metrics = json.loads((tmp_path / "run" / "metrics.json").read_text())
+    assert metrics["memory"]["measured_bytes"] == result.memory.measured_bytes
+    assert sl.load(tmp_path / "run").memory.measured_bytes == result.memory.measured_bytes
 
 
 def test_the_model_predicts_where_streamlearn_cannot_be_imported(result, tmp_path):

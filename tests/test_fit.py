@@ -509,3 +509,54 @@ def test_held_out_rows_with_a_model_that_needs_only_the_labels_first(mixed):
     result = sl.fit(SGDClassifier(), data, validation=0.2)
     assert result.rows.held_out > 0
     assert 0.5 < result.scores["accuracy"] <= 1
+
+
+@pytest.mark.parametrize(
+    ("model", "said"),
+    [
+        (SGDClassifier(alpha=-1.0), "alpha"),
+        (SGDClassifier(random_state="foo"), "random_state"),
+        (SGDRegressor, r"SGDRegressor\(\)"),
+    ],
+)
+def test_parameters_are_checked_before_anything_is_read(model, said):
+    with pytest.raises(UsageError, match=said):
+        sl.explain(model, (np.eye(4), np.arange(4) % 2))
+
+
+def test_a_text_target_is_for_classifiers(mixed):
+    folder, _ = mixed
+    with pytest.raises(SchemaError, match="'name' is string.*classifier"):
+        sl.fit(SGDRegressor(), sl.scan(folder, target="name", features=["distance"]))
+
+
+def test_a_batch_of_no_weight_is_passed_over():
+    X = np.random.default_rng(0).normal(size=(3_000, 2))
+    weight = np.repeat([0.0, 1.0, 1.0], 1_000)
+    data = sl.scan(X, target=X[:, 0], weight=weight)
+    fitted = sl.fit(SGDRegressor(random_state=0), data, batch_size=1_000).estimator
+    expected = loop(
+        SGDRegressor(random_state=0), X[1_000:], X[1_000:, 0], 1_000, weight=weight[1_000:]
+    )
+    assert np.array_equal(fitted.coef_, expected.coef_)
+
+
+def test_sparse_matrices_for_a_model_that_takes_none(mixed):
+    folder, _ = mixed
+    data = sl.scan(folder, target="label", features=["zone"])
+    with pytest.raises(UsageError, match="GaussianNB cannot learn"):
+        sl.fit(make_pipeline(OneHotEncoder(), GaussianNB()), data)
+
+
+def test_evaluation_says_what_is_wrong(mixed):
+    folder, _ = mixed
+    data = sl.scan(folder, target="y", features=["distance"])
+    with pytest.raises(UsageError, match="not fitted"):
+        sl.evaluate(make_pipeline(StandardScaler(), SGDRegressor()), data)
+    model = sl.fit(SGDRegressor(), data)
+    lacking = sl.scan(folder, target="y", features=["zone"], derive="flag AS distance")
+    with pytest.raises(DataError, match="distance|string"):
+        sl.evaluate(model, lacking)
+    nothing = sl.scan((np.eye(3), np.arange(3)))
+    with pytest.raises(DataError):
+        sl.evaluate(model, nothing)

@@ -27,7 +27,8 @@ def command(data: tuple[str, ...], **options: Any) -> int:
     dataset = open_dataset(data, options)
     estimator, notes = make_estimator(dataset, options)
     options["random_state"] = options.pop("seed")
-    plan = explain(estimator, dataset, **options)
+    # As fit would: it saves the run.
+    plan = explain(estimator, dataset, run="run", **options)
     if as_json:
         click.echo(json.dumps(plan.to_dict(), indent=2, default=str))
         return 0

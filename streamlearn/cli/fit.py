@@ -15,7 +15,7 @@ from streamlearn.cli.options import (
     open_dataset,
     settings,
 )
-from streamlearn.errors import UsageError
+from streamlearn.errors import MemoryBudgetError, UsageError
 
 __all__ = ["command", "make_estimator"]
 
@@ -81,4 +81,7 @@ def command(data: tuple[str, ...], **options: Any) -> int:
         click.echo(json.dumps({**metrics_of(result), "run": result.path}, indent=2))
     elif not quiet:
         click.echo(result_summary(result))
+    if not result.memory.within:
+        click.echo(f"error: the memory budget was not kept: {result.memory}", err=True)
+        return MemoryBudgetError.exit_code
     return 0

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import importlib
 import os
+import signal
 import sys
+import threading
+import warnings
 from collections.abc import Sequence
 from typing import Any
 
@@ -43,6 +46,13 @@ def cli() -> None:
     """
 
 
+def _interrupt_once(number: int, frame: object) -> None:
+    """End the run; further signals do not disturb it while it cleans up."""
+    del frame
+    signal.signal(number, signal.SIG_IGN)
+    raise KeyboardInterrupt
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; return its exit code.
 
@@ -50,6 +60,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     arguments = list(sys.argv[1:] if argv is None else argv)
     debug = "--debug" in arguments
+    # What scikit-learn warns of on the way is not for who typed a command.
+    warnings.filterwarnings("ignore", module="sklearn")
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGINT, _interrupt_once)
     try:
         result: Any = cli.main(arguments, prog_name="streamlearn", standalone_mode=False)
     except click.exceptions.Exit as error:
@@ -58,7 +72,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         error.show()
         return int(error.exit_code)
     except (KeyboardInterrupt, click.Abort):
-        click.echo("interrupted; nothing was saved", err=True)
+        click.echo("interrupted; nothing of it was kept", err=True)
         return _INTERRUPTED
     except StreamlearnError as error:
         if debug:

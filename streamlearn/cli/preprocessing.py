@@ -109,8 +109,14 @@ def load_object(text: str) -> Any:
         found = getattr(importlib.import_module(module), name)
     except (ImportError, AttributeError, SyntaxError) as error:
         raise UsageError(f"--pipeline {text!r} cannot be imported: {error}") from error
-    if (callable(found) and not hasattr(found, "get_params")) or isinstance(found, type):
-        found = found()
+    if isinstance(found, type) or (callable(found) and not hasattr(found, "get_params")):
+        try:
+            found = found()
+        except Exception as error:
+            raise UsageError(
+                f"--pipeline {text!r}: calling it without arguments failed: "
+                f"{type(error).__name__}: {error}"
+            ) from error
     if not hasattr(found, "get_params"):
         raise UsageError(f"--pipeline {text!r} is a {type(found).__name__}, not an estimator")
     return found

@@ -10,10 +10,10 @@ change how a distribution is drawn from them.
 
 from __future__ import annotations
 
-import contextlib
 import operator
 import os
-from collections.abc import Callable, Iterator
+import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Protocol, TypeAlias
 
@@ -79,17 +79,25 @@ class PartsWriter:
         self.progress = progress
 
     def write(self, kind: Kind) -> list[Path]:
-        """Write all files; return their paths."""
+        """Write all files, and show them when all are complete; return their paths."""
         _claim(self.out)
         reader = _Rows(kind)
-        paths: list[Path] = []
-        for start in range(0, self.rows, self.rows_per_file):
-            stop = min(start + self.rows_per_file, self.rows)
-            path = self.out / f"part-{len(paths):05d}.parquet"
-            with _replacing(path) as temporary:
-                self._write_file(temporary, kind, reader, start, stop)
-            paths.append(path)
-        return paths
+        names: list[str] = []
+        # The leading dot keeps it out of every pattern that looks for data.
+        stage = self.out / f".generating.{os.getpid()}"
+        stage.mkdir(exist_ok=True)
+        try:
+            for start in range(0, self.rows, self.rows_per_file):
+                stop = min(start + self.rows_per_file, self.rows)
+                names.append(f"part-{len(names):05d}.parquet")
+                self._write_file(stage / names[-1], kind, reader, start, stop)
+            for name in names:
+                (stage / name).rename(self.out / name)
+        except OSError as error:
+            raise OSError(error.errno, error.strerror or str(error), str(self.out)) from error
+        finally:
+            shutil.rmtree(stage, ignore_errors=True)
+        return [self.out / name for name in names]
 
     def _write_file(self, path: Path, kind: Kind, reader: _Rows, start: int, stop: int) -> None:
         with path.open("xb") as sink:
@@ -160,19 +168,6 @@ def _claim(out: Path) -> None:
             f"{out} already holds {found} part-*.parquet; choose another directory or empty it"
         )
         raise UsageError(message)
-
-
-@contextlib.contextmanager
-def _replacing(path: Path) -> Iterator[Path]:
-    """Give a temporary name next to `path`, and move it there only if all went well."""
-    # The leading dot and the ending keep it out of every pattern that looks for data.
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        yield temporary
-        temporary.replace(path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
 
 
 def seeded_stream(seed: int, *key: int) -> np.random.Generator:

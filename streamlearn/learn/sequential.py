@@ -25,12 +25,16 @@ def is_classifier(estimator: Any) -> bool:
     return bool(ask(estimator))
 
 
+def is_regressor(estimator: Any) -> bool:
+    """Whether scikit-learn calls the estimator a regressor."""
+    from sklearn.base import is_regressor as ask
+
+    return bool(ask(estimator))
+
+
 def needs_target(estimator: Any) -> bool:
     """Whether the estimator cannot learn without a target."""
-    from sklearn.base import is_classifier as ask
-    from sklearn.base import is_regressor
-
-    return bool(ask(estimator) or is_regressor(estimator))
+    return is_classifier(estimator) or is_regressor(estimator)
 
 
 def own_batch_size(estimator: Any, columns: int) -> int | None:
@@ -95,6 +99,8 @@ class SequentialLearner:
         DivergenceError
             If its coefficients are no longer finite.
         """
+        if weight is not None and not weight.any():
+            return  # rows of no weight teach nothing, and scikit-learn takes no batch of them
         arguments: dict[str, Any] = {}
         if y is not None and "y" in self._accepts:
             arguments["y"] = y

@@ -13,7 +13,7 @@ from streamlearn.learn.graph import Leaf, Node
 from streamlearn.learn.parse import parse
 from streamlearn.learn.registry import Learner, find_recipe, refuse
 from streamlearn.learn.schedule import columns_for, schedule
-from streamlearn.learn.sequential import is_classifier, needs_target
+from streamlearn.learn.sequential import is_classifier, is_regressor, needs_target
 from streamlearn.source.dataset import Dataset, scan
 
 __all__ = ["Job", "Options", "cores", "take_apart"]
@@ -44,8 +44,10 @@ class Options:
                 isinstance(value, bool) or not isinstance(value, int | np.integer) or value < 1
             ):
                 raise UsageError(f"{name} must be a whole number from 1 on, not {value!r}")
-        if not 0 <= self.validation < 1:
-            raise UsageError(f"validation must be a share from 0 to below 1, not {self.validation}")
+        if not isinstance(self.validation, int | float) or not 0 <= self.validation < 1:
+            raise UsageError(
+                f"validation must be a share from 0 to below 1, not {self.validation!r}"
+            )
         if self.early_stopping and not self.validation:
             raise UsageError("early_stopping needs held-out rows; add validation=0.1")
         if not isinstance(self.random_state, int | np.integer) or self.random_state < 0:
@@ -89,8 +91,9 @@ def take_apart(estimator: Any, data: Any, options: Options) -> Job:
     from sklearn.pipeline import Pipeline
 
     data = data if isinstance(data, Dataset) else scan(data)
-    if not hasattr(estimator, "get_params"):
-        raise UsageError(f"{estimator!r} is not a scikit-learn estimator")
+    if isinstance(estimator, type) or not hasattr(estimator, "get_params"):
+        hint = f"; write {estimator.__name__}()" if isinstance(estimator, type) else ""
+        raise UsageError(f"{estimator!r} is not a scikit-learn estimator{hint}")
     whole = clone(estimator)
     model, before, path = whole, None, ""
     if isinstance(whole, Pipeline):
@@ -118,7 +121,25 @@ def take_apart(estimator: Any, data: Any, options: Options) -> Job:
         raise DataError("the data has no row: there is nothing to learn from")
     if steps is None and model is not None:
         _refuse_strings(data, model)
+    _check_parameters([leaf.estimator for leaf in steps.leaves()] if steps else [], model)
+    target = data.target_field
+    if target is not None and model is not None and is_regressor(model) and not target.is_number:
+        raise SchemaError(
+            f"the target {target.name!r} is {target.type}, and {type(model).__name__} learns "
+            "numbers; use a classifier, or compute a number with derive="
+        )
     return job
+
+
+def _check_parameters(steps: list[Any], model: Any) -> None:
+    """Let scikit-learn check every parameter now, and not when the first rows are in."""
+    for step in [*steps, *([model] if model is not None else [])]:
+        if not hasattr(step, "_parameter_constraints"):
+            continue
+        try:
+            step._validate_params()
+        except ValueError as error:
+            raise UsageError(str(error)) from error
 
 
 def _refuse_strings(data: Dataset, model: Any) -> None:

@@ -173,12 +173,14 @@ def _default_rows(demands: Sequence[Demand]) -> int:
 def _does_not_fit(
     demands: Sequence[Demand], limit: int, reserved: int, floor: int, rows: int
 ) -> MemoryBudgetError:
+    # What the process holds differs by some MB from one start to the next.
+    enough = -(-floor * 103 // (100 * _MB))
     worst = max(demands, key=lambda demand: demand.total(rows, 1))
     largest = max(worst.terms(rows, 1), key=lambda term: term.size_bytes)
     return MemoryBudgetError(
         f"pass {worst.name!r} needs {format_bytes(worst.total(rows, 1) + _SLACK_BYTES)} "
         f"(most of it: {largest.what}, {format_bytes(largest.size_bytes)}), but the budget of "
         f"{format_bytes(limit)} less {format_bytes(reserved)} already in use by the process "
-        f"leaves {format_bytes(limit - reserved)}; use memory_budget='{floor // _MB}MB' or "
-        f"--memory-budget {floor // _MB}MB, a smaller batch_size, or fewer features"
+        f"leaves {format_bytes(limit - reserved)}; use memory_budget='{enough}MB' or "
+        f"--memory-budget {enough}MB, a smaller batch_size, or fewer features"
     )

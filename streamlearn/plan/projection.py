@@ -18,7 +18,7 @@ from streamlearn.plan.order import plan_shuffle
 from streamlearn.plan.plan import Pass, Plan
 from streamlearn.source.dataset import Dataset
 
-__all__ = ["further_readers", "learn_demand", "make_plan", "output_bytes"]
+__all__ = ["further_readers", "learn_demand", "make_plan", "output_bytes", "save_demand"]
 
 _BATCH_ROWS = 32_768
 _BATCH_BYTES = 64 << 20
@@ -71,7 +71,7 @@ def make_plan(job: Job, limit: int, reserved: int) -> Plan:
     if job.model is not None:
         demands.append(learn_demand(job, plan, 2, known=False))
     if options.run is not None:
-        demands.append(_SAVE)
+        demands.append(save_demand(job))
     memory = plan_memory(
         demands,
         limit_bytes=limit,
@@ -82,17 +82,27 @@ def make_plan(job: Job, limit: int, reserved: int) -> Plan:
     return replace(plan, memory=memory)
 
 
-_SAVE = Demand(
-    "save",
-    0,
-    0.0,
-    0.0,
-    0,
-    (
+_TEXT_BYTES = 2_500
+"""What skops holds for each Python object it writes, a category of text for one (measured)."""
+
+
+def save_demand(job: Job) -> Demand:
+    """Return what writing the run holds; the categories count once they are known."""
+    texts = sum(
+        len(found)
+        for leaf in (job.steps.leaves() if job.steps is not None else ())
+        for found in getattr(leaf.estimator, "categories_", ())
+        if found.dtype == object
+    )
+    held = [
         Term("not given back by the passes before", 32_000_000),
         Term("skops, matplotlib, the report", 64_000_000),
-    ),
-)
+    ]
+    if texts:
+        held.append(Term(f"writing {texts:,} categories of text", texts * _TEXT_BYTES))
+    return Demand("save", 0, 0.0, 0.0, 0, tuple(held))
+
+
 _NO_MEMORY = MemoryPlan(0, 0, 0, 0, 0, 0, ())
 
 

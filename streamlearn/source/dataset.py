@@ -148,6 +148,10 @@ class Dataset:
                     f"the {role} {name!r} is not a column; "
                     f"the columns are: {', '.join(self.schema.names)}"
                 )
+        if weight is not None and not self.schema[weight].is_number:
+            raise SchemaError(
+                f"the weight {weight!r} is {self.schema[weight].type}; a weight is a number"
+            )
         self.features = self._features(features)
         self._computed = frozenset(replaced)
 
@@ -308,7 +312,8 @@ class Dataset:
         values = np.asarray(column.to_numpy(zero_copy_only=False))
         if values.dtype.kind == "f" and not np.isfinite(values).all():
             bad = int(np.argmin(np.isfinite(values)))
-            self._refuse(name, bad, rows, str(values[bad]))
+            rule = f"leave such rows out with where= (in SQL: isfinite({name}))"
+            self._refuse(name, bad, rows, str(values[bad]), rule)
         return values
 
     def _weight_values(

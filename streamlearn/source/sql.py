@@ -58,6 +58,11 @@ class SqlExpressions:
             },
         )
         self._local = threading.local()
+        found = self._connection.execute(
+            "SELECT DISTINCT function_name FROM duckdb_functions() WHERE function_type = "
+            "'aggregate' OR (function_type = 'scalar' AND stability <> 'CONSISTENT')"
+        ).fetchall()
+        self._unsteady = {str(row[0]).casefold() for row in found} | {"unnest"}
         self._derive = [_split(text) for text in derive]
         self._where = where
         self.filters = where is not None
@@ -98,7 +103,28 @@ class SqlExpressions:
             raise UsageError(f"{text!r} is not SQL: {parsed.get('error_message')}")
         if len(parsed["statements"]) != 1:
             raise UsageError(f"{text!r} must be one SQL expression, without ';'")
+        self._refuse(parsed, text)
         return set(_column_names(parsed))
+
+    def _refuse(self, node: Any, text: str) -> None:
+        """Refuse what is not a function of the row alone: chunks would change its value."""
+        if isinstance(node, list):
+            for item in node:
+                self._refuse(item, text)
+            return
+        if not isinstance(node, dict):
+            return
+        kind, name = node.get("class"), str(node.get("function_name", "")).casefold()
+        reason = {"WINDOW": "a window function", "SUBQUERY": "a subquery"}.get(str(kind))
+        if kind == "FUNCTION" and name in self._unsteady:
+            reason = f"{name}()"
+        if reason is not None:
+            raise UsageError(
+                f"{text!r} uses {reason}, which is not a function of each row alone; "
+                "compute it beforehand, and give it as a column"
+            )
+        for value in node.values():
+            self._refuse(value, text)
 
     def _build(self, read: Sequence[str]) -> str:
         relation = "chunk"
@@ -135,6 +161,11 @@ class SqlExpressions:
         made = pa.RecordBatch.from_arrays(
             [_plain(column) for column in columns.values()], names=list(columns)
         )
+        if result.num_rows != table.num_rows:
+            raise UsageError(
+                f"derive and where gave {result.num_rows:,} rows for {table.num_rows:,}; "
+                "each must give one value a row"
+            )
         return made, None if keep is None else np.asarray(keep.fill_null(False))
 
 

@@ -7,27 +7,62 @@ from pathlib import Path
 from streamlearn.errors import MemoryBudgetError, UsageError
 from streamlearn.sizes import format_bytes, parse_bytes
 
-__all__ = ["available_bytes", "resolve_budget"]
+__all__ = ["available_bytes", "cgroup_limit", "resolve_budget"]
 
-_CGROUP_FILES = (
-    "/sys/fs/cgroup/memory.max",
-    "/sys/fs/cgroup/memory/memory.limit_in_bytes",
-)
+_NO_LIMIT = 2**60
+
+
+def cgroup_limit(root: Path = Path("/")) -> int | None:
+    """Return the tightest memory limit of the control groups this process is in, or None.
+
+    Version 1 and 2, nested: the group's own limit and those of all above it bind. Inside a
+    container the group's folder may be the mount itself.
+
+    Parameters
+    ----------
+    root : Path
+        Where ``proc`` and ``sys`` are found.
+    """
+    try:
+        lines = (root / "proc/self/cgroup").read_text().splitlines()
+    except OSError:
+        return None
+    limits = []
+    for line in lines:
+        number, names, group = line.split(":", 2)
+        if number == "0" and not names:
+            base, files = root / "sys/fs/cgroup", ["memory.max", "memory.high"]
+        elif "memory" in names.split(","):
+            base, files = root / "sys/fs/cgroup/memory", ["memory.limit_in_bytes"]
+        else:
+            continue
+        folder = base / group.strip("/")
+        if not folder.is_dir():
+            folder = base
+        while True:
+            limits += [_read_limit(folder / name) for name in files]
+            if folder == base:
+                break
+            folder = folder.parent
+    known = [limit for limit in limits if limit is not None]
+    return min(known, default=None)
+
+
+def _read_limit(file: Path) -> int | None:
+    try:
+        text = file.read_text().strip()
+    except OSError:
+        return None
+    return int(text) if text.isdigit() and int(text) < _NO_LIMIT else None
 
 
 def available_bytes(reserved_bytes: int) -> int:
-    """Return what this process may hold: the container's limit, or its memory plus what is free."""
+    """Return what this process may hold: its container's limit, or its memory plus what is free."""
     import psutil
 
     room = int(psutil.virtual_memory().available) + reserved_bytes
-    for name in _CGROUP_FILES:
-        try:
-            text = Path(name).read_text().strip()
-        except OSError:
-            continue
-        if text.isdigit() and int(text) < 2**60:
-            room = min(room, int(text))
-    return room
+    limit = cgroup_limit()
+    return room if limit is None else min(room, limit)
 
 
 def resolve_budget(budget: str | int | None, reserved_bytes: int) -> int:

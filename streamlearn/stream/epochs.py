@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 
 from streamlearn.chunk import Chunk
-from streamlearn.errors import CellError, DataError
+from streamlearn.errors import CellError, DataError, UsageError
 from streamlearn.learn.sequential import SequentialLearner
 from streamlearn.plan.order import Shuffle
 from streamlearn.prepare.base import Kernel
@@ -166,6 +166,11 @@ class Epochs:
             if isinstance(error, DataError) or hasattr(error, "exit_code"):
                 raise
             raise self._explain(error, batch) from error
+        except TypeError as error:
+            model = type(self.learner.estimator).__name__
+            raise UsageError(
+                f"{model} cannot learn what the preprocessing gives: {error}"
+            ) from error
 
     def _explain(self, error: ValueError, batch: Chunk) -> DataError:
         """Find the cell that the model would not take."""

@@ -31,6 +31,7 @@ def check_free_disk(folder: str | os.PathLike[str] | None, size_bytes: int) -> N
     UsageError
     """
     place = os.fspath(folder) if folder is not None else tempfile.gettempdir()
+    Path(place).mkdir(parents=True, exist_ok=True)
     free = shutil.disk_usage(place).free
     if size_bytes > free:
         raise UsageError(

@@ -109,3 +109,28 @@ def test_scan_reads_no_row(mixed, monkeypatch):
     monkeypatch.setattr(pq.ParquetFile, "iter_batches", refuse)
     data = sl.scan(folder, target="y", **SQL)
     assert "5,000 rows" in repr(data)
+
+
+@pytest.mark.parametrize(
+    ("options", "named"),
+    [
+        ({"derive": "distance - avg(distance) OVER () AS q"}, "window"),
+        ({"derive": "row_number() OVER () AS q"}, "window"),
+        ({"derive": "random() AS q"}, "random"),
+        ({"where": "random() < 0.5"}, "random"),
+        ({"where": "count(*) > 3"}, "count"),
+        ({"derive": "unnest([1.0, 2.0]) AS q"}, "unnest"),
+        ({"where": "distance > (SELECT 1)"}, "subquery"),
+        ({"derive": "now() AS q"}, "now"),
+    ],
+)
+def test_sql_that_is_no_function_of_the_row_alone_is_refused(mixed, options, named):
+    folder, _ = mixed
+    with pytest.raises(UsageError, match=named):
+        sl.scan(folder, target="y", **options)
+
+
+def test_a_weight_of_text_is_refused(mixed):
+    folder, _ = mixed
+    with pytest.raises(SchemaError, match="a weight is a number"):
+        sl.scan(folder, target="y", weight="flag")

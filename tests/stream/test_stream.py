@@ -13,7 +13,7 @@ from scipy import sparse
 
 from streamlearn.chunk import Chunk
 from streamlearn.errors import MemoryBudgetError, UsageError
-from streamlearn.stream.budget import resolve_budget
+from streamlearn.stream.budget import cgroup_limit, resolve_budget
 from streamlearn.stream.prefetch import ahead, ordered
 from streamlearn.stream.rebatch import rebatch
 from streamlearn.stream.scratch import Scratch, check_free_disk
@@ -135,6 +135,46 @@ def test_scratch_gives_back_what_it_took(tmp_path, kind, dtype, labels):
 def test_scratch_that_the_disk_cannot_hold_is_refused(tmp_path):
     with pytest.raises(UsageError, match="free"):
         check_free_disk(tmp_path, 2**60)
+
+
+@pytest.mark.parametrize(
+    ("files", "limit"),
+    [
+        # version 2, nested: the tightest ancestor binds
+        (
+            {
+                "proc/self/cgroup": "0::/a/b\n",
+                "sys/fs/cgroup/a/memory.max": "500000000\n",
+                "sys/fs/cgroup/a/b/memory.max": "max\n",
+                "sys/fs/cgroup/a/b/memory.high": "max\n",
+            },
+            500_000_000,
+        ),
+        # version 1, the group's own limit below its parent's
+        (
+            {
+                "proc/self/cgroup": "7:cpu,cpuacct:/x\n4:memory:/job/step\n",
+                "sys/fs/cgroup/memory/memory.limit_in_bytes": "9223372036854771712\n",
+                "sys/fs/cgroup/memory/job/memory.limit_in_bytes": "800000000\n",
+                "sys/fs/cgroup/memory/job/step/memory.limit_in_bytes": "400000000\n",
+            },
+            400_000_000,
+        ),
+        # inside a container the mount is the group
+        (
+            {"proc/self/cgroup": "0::/not/here\n", "sys/fs/cgroup/memory.max": "300000000\n"},
+            300_000_000,
+        ),
+        ({"proc/self/cgroup": "0::/\n"}, None),
+        ({}, None),
+    ],
+)
+def test_the_limit_of_a_container_is_the_tightest_of_its_groups(tmp_path, files, limit):
+    for name, text in files.items():
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    assert cgroup_limit(tmp_path) == limit
 
 
 def test_budgets_as_people_say_them():
