@@ -144,7 +144,9 @@ class Evaluating:
         if not self._data.features.named:
             width = getattr(self._estimator, "n_features_in_", len(names))
             if known is not None or width != len(names):
-                fitted_on = f"columns {', '.join(known)}" if known is not None else f"{width} columns"
+                fitted_on = (
+                    f"columns {', '.join(known)}" if known is not None else f"{width} columns"
+                )
                 raise SchemaError(
                     f"the model was fitted with {fitted_on}, and the data is an array of "
                     f"{len(names)} columns without names"

@@ -149,3 +149,10 @@ def test_settings_of_matplotlib_are_left_alone() -> None:
     memory_chart(report(3))
     learning_curve(epochs(2))
     assert dict(mpl.rcParams) == before
+
+
+def test_log_axes_show_numbers_and_no_tex() -> None:
+    record = replace(epoch(0), curve=tuple((100 * at, 10.0 ** (8 - at)) for at in range(1, 9)))
+    shown = learning_curve([record])
+    assert "log scale" in texts(shown)
+    assert "mathdefault" not in shown
