@@ -53,6 +53,8 @@ class Demand:
     """Finished chunks that may wait, over all readers."""
     held: tuple[Term, ...]
     """Everything else: batches, matrices, statistics, model."""
+    remedy: str = "a smaller batch_size, or fewer features"
+    """What else would help, where it does not fit."""
     further_readers: int = 0
     """Readers beyond the plan's: a pass of statistics leaves the caller's thread idle."""
 
@@ -182,5 +184,5 @@ def _does_not_fit(
         f"(most of it: {largest.what}, {format_bytes(largest.size_bytes)}), but the budget of "
         f"{format_bytes(limit)} less {format_bytes(reserved)} already in use by the process "
         f"leaves {format_bytes(limit - reserved)}; use memory_budget='{enough}MB' or "
-        f"--memory-budget {enough}MB, a smaller batch_size, or fewer features"
+        f"--memory-budget {enough}MB, or {worst.remedy}"
     )

@@ -82,7 +82,7 @@ def make_plan(job: Job, limit: int, reserved: int) -> Plan:
     return replace(plan, memory=memory)
 
 
-_TEXT_BYTES = 2_500
+_TEXT_BYTES = 4_500
 """What skops holds for each Python object it writes, a category of text for one (measured)."""
 
 
@@ -100,7 +100,8 @@ def save_demand(job: Job) -> Demand:
     ]
     if texts:
         held.append(Term(f"writing {texts:,} categories of text", texts * _TEXT_BYTES))
-    return Demand("save", 0, 0.0, 0.0, 0, tuple(held))
+    remedy = "max_categories= on the encoder" if texts else "save nothing (no run=)"
+    return Demand("save", 0, 0.0, 0.0, 0, tuple(held), remedy=remedy)
 
 
 _NO_MEMORY = MemoryPlan(0, 0, 0, 0, 0, 0, ())
@@ -133,6 +134,7 @@ def _statistics_demand(
             Term("statistics", states * (200_000 + 400 * width)),
         ),
         further_readers=further_readers(job),
+        remedy="fewer features",
     )
 
 

@@ -228,8 +228,8 @@ def _draw_loss(axes: Axes, history: Sequence[EpochRecord], ends: Sequence[int]) 
     if logarithmic:
         axes.set_yscale("log")
         # The formatter of log axes writes TeX, which stands raw where formulas are not drawn.
-        axes.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
-        axes.yaxis.set_minor_formatter(lambda value, _: "")
+        axes.yaxis.set_major_formatter("{x:g}")
+        axes.yaxis.set_minor_formatter("")
     unit = ", ".join(
         part for part in (_LOSS_UNITS.get(name, "no unit"), "log scale" * logarithmic) if part
     )
