@@ -198,7 +198,7 @@ class Evaluating:
         governor.tell(PassStarted(governor.seconds, "evaluate", 1, 1, self._data.rows))
 
         def blocks() -> Iterator[Chunk]:
-            with closing(reader.parts()) as parts:  # type: ignore[type-var]
+            with closing(reader.parts()) as parts:
                 for part in parts:
                     count_part(part, rows)
                     governor.after_chunk(rows.read)
@@ -206,7 +206,7 @@ class Evaluating:
                         yield part.learn
 
         answered = ahead(rebatch(blocks(), _BLOCK_ROWS), self._answer, threads=min(1, threads))
-        with closing(answered) as found:  # type: ignore[type-var]
+        with closing(answered) as found:
             for chunk, answers in found:
                 scores.update(_labels(chunk.y, classes), answers, chunk.weight)
         governor.tell(PassEnded(governor.seconds, "evaluate", governor.seconds))

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import TypeAlias
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 
 from streamlearn.generate.parts import (
@@ -15,6 +13,7 @@ from streamlearn.generate.parts import (
     FACES,
     ROWS,
     WORLD,
+    Floats,
     PartsWriter,
     Progress,
     at_least,
@@ -24,11 +23,6 @@ from streamlearn.generate.parts import (
 
 __all__ = ["generate_dense"]
 
-Floats: TypeAlias = npt.NDArray[np.float32]
-Doubles: TypeAlias = npt.NDArray[np.float64]
-Longs: TypeAlias = npt.NDArray[np.int64]
-Dice: TypeAlias = npt.NDArray[np.uint16]
-Flags: TypeAlias = npt.NDArray[np.bool_]
 
 _DENSE_BLOCK_BYTES = 1 << 21
 _LOGIT_SCALE = 3.5

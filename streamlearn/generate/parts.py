@@ -30,7 +30,12 @@ __all__ = [
     "ROWS",
     "TAXI",
     "WORLD",
+    "Dice",
+    "Doubles",
+    "Flags",
+    "Floats",
     "Kind",
+    "Longs",
     "PartsWriter",
     "Progress",
     "at_least",
@@ -39,6 +44,11 @@ __all__ = [
 ]
 
 Progress: TypeAlias = Callable[[int], None]
+Floats: TypeAlias = npt.NDArray[np.float32]
+Doubles: TypeAlias = npt.NDArray[np.float64]
+Longs: TypeAlias = npt.NDArray[np.int64]
+Dice: TypeAlias = npt.NDArray[np.uint16]
+Flags: TypeAlias = npt.NDArray[np.bool_]
 
 TAXI, DENSE = 1, 2
 """First key of a random stream: the data set."""

@@ -6,7 +6,7 @@ import os
 from dataclasses import dataclass
 from math import isqrt
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -17,6 +17,11 @@ from streamlearn.generate.parts import (
     ROWS,
     TAXI,
     WORLD,
+    Dice,
+    Doubles,
+    Flags,
+    Floats,
+    Longs,
     PartsWriter,
     Progress,
     make_column,
@@ -24,12 +29,6 @@ from streamlearn.generate.parts import (
 )
 
 __all__ = ["generate_taxi"]
-
-Floats: TypeAlias = npt.NDArray[np.float32]
-Doubles: TypeAlias = npt.NDArray[np.float64]
-Longs: TypeAlias = npt.NDArray[np.int64]
-Dice: TypeAlias = npt.NDArray[np.uint16]
-Flags: TypeAlias = npt.NDArray[np.bool_]
 
 
 # Short blocks keep the memory in hand small; a month is made of several.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from functools import cached_property
 from typing import Any
 
@@ -249,7 +249,7 @@ class Dataset:
 
     def read(
         self, fragment: Fragment, features: Sequence[str], rows: int, *, roles: bool = True
-    ) -> Iterator[Chunk]:
+    ) -> Generator[Chunk, None, None]:
         """Yield a fragment's rows that pass the condition; ``rows`` are read at a time.
 
         Parameters

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
 
@@ -101,7 +101,7 @@ class Epochs:
                     store.append(prepared)
             best, worse = -np.inf, 0
             for epoch in range(self.epochs):
-                stream: Iterator[Chunk]
+                stream: Generator[Chunk, None, None]
                 if store is not None:
                     stream = self._shuffled(store, epoch)
                 else:
@@ -115,17 +115,21 @@ class Epochs:
                     if worse >= self.stopping.n_iter_no_change:
                         return
 
-    def _started(self, name: str, stream: Iterator[Chunk]) -> Iterator[Chunk]:
+    def _started(
+        self, name: str, stream: Generator[Chunk, None, None]
+    ) -> Generator[Chunk, None, None]:
         governor = self.reader.governor
         begin = governor.seconds
         rows = self.reader.dataset.rows
         governor.tell(PassStarted(begin, name, self.first_pass, 0, rows))
         self.first_pass += 1
-        with closing(stream) as chunks:  # type: ignore[type-var]
+        with closing(stream) as chunks:
             yield from chunks
         governor.tell(PassEnded(governor.seconds, name, governor.seconds - begin))
 
-    def _epoch(self, epoch: int, stream: Iterator[Chunk], held: Scratch | None) -> None:
+    def _epoch(
+        self, epoch: int, stream: Generator[Chunk, None, None], held: Scratch | None
+    ) -> None:
         governor = self.reader.governor
         begin = governor.seconds
         meter = ProgressiveLoss(self.learner.estimator, self.learner.classes)
@@ -190,14 +194,14 @@ class Epochs:
         place = self.reader.dataset.locate(int(batch.rows[0]))
         return DataError(f"the batch that begins at {place} cannot be learned: {error}")
 
-    def _read(self, held: Scratch | None) -> Iterator[Chunk]:
+    def _read(self, held: Scratch | None) -> Generator[Chunk, None, None]:
         """Yield prepared batches in source order; held-out rows go to scratch, if it is given."""
         first = held is not None or not self.records
         aside = Rebatcher(self.batch_rows)
         account = RowCount()
 
         def raw() -> Iterator[Chunk]:
-            with closing(self.reader.parts()) as parts:  # type: ignore[type-var]
+            with closing(self.reader.parts()) as parts:
                 for part in parts:
                     count_part(part, account)
                     self.reader.governor.after_chunk(account.read)
@@ -209,7 +213,7 @@ class Epochs:
 
         threads = min(1, self.reader.threads)
         prepared = ahead(rebatch(raw(), self.batch_rows), self._prepare, threads=threads)
-        with closing(prepared) as batches:  # type: ignore[type-var]
+        with closing(prepared) as batches:
             yield from batches
         if held is not None:
             for batch in aside.rest():
@@ -227,7 +231,7 @@ class Epochs:
             raise located(error, self.reader.dataset, batch) from None
         return Chunk(X, batch.rows, batch.y, batch.weight)
 
-    def _shuffled(self, store: Scratch, epoch: int) -> Iterator[Chunk]:
+    def _shuffled(self, store: Scratch, epoch: int) -> Generator[Chunk, None, None]:
         assert self.shuffle is not None
         shuffle = self.shuffle
 

@@ -27,7 +27,7 @@ def ordered(
     *,
     threads: int,
     depth: int | None,
-) -> Iterator[R]:
+) -> Generator[R, None, None]:
     """Run ``work`` on each task in threads, and yield what they yield in the order of the tasks.
 
     Parameters
@@ -127,7 +127,7 @@ class _Lane(Generic[R]):
 
 def ahead(
     items: Iterable[T], function: Callable[[T], R], *, threads: int, depth: int = 1
-) -> Iterator[R]:
+) -> Generator[R, None, None]:
     """Apply a function to items in one thread, some ahead of the consumer, in order.
 
     Parameters

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from threading import Lock
@@ -72,15 +72,15 @@ class Reader:
     depth: int = 1
     _lock: Lock = field(default_factory=Lock, repr=False)
 
-    def parts(self) -> Iterator[Part]:
+    def parts(self) -> Generator[Part, None, None]:
         """Yield all rows in source order, whatever the threads."""
         stream = ordered(
             self.dataset.fragments, self.fragment, threads=self.threads, depth=self.depth
         )
-        with closing(stream) as parts:  # type: ignore[type-var]
+        with closing(stream) as parts:
             yield from parts
 
-    def fragment(self, fragment: Fragment) -> Iterator[Part]:
+    def fragment(self, fragment: Fragment) -> Generator[Part, None, None]:
         """Yield one fragment's rows in order.
 
         A chunk size that was halved meanwhile takes effect at once: reading starts over with the
@@ -91,7 +91,7 @@ class Reader:
         while True:
             size = self.governor.chunk_rows
             stream = self.dataset.read(fragment, self.features, size, roles=self.roles)
-            with closing(stream) as chunks:  # type: ignore[type-var]
+            with closing(stream) as chunks:
                 for chunk in chunks:
                     if chunk.rows[-1] < done:
                         continue
