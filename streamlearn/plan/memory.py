@@ -13,9 +13,10 @@ from dataclasses import dataclass
 from streamlearn.errors import MemoryBudgetError
 from streamlearn.sizes import format_bytes
 
-__all__ = ["Demand", "MemoryPlan", "Term", "plan_memory"]
+__all__ = ["Demand", "MemoryPlan", "Term", "block_rows", "plan_memory"]
 
-STATISTICS_BLOCK_ROWS = 8_192
+_BLOCK_ROWS = 8_192
+_BLOCK_CELLS = 1 << 20
 _SLACK_BYTES = 24_000_000
 """Allocator slack, and modules imported on the way."""
 _THREAD_BYTES = 16_000_000
@@ -28,6 +29,22 @@ _GOOD_ROWS = 16_384
 _MOST_ROWS = 65_536
 _CHUNK_BYTES = 16_000_000
 _MB = 1_000_000
+
+
+def block_rows(columns: int) -> int:
+    """Return how many rows a statistics pass takes at once: a function of the width alone.
+
+    Parameters
+    ----------
+    columns : int
+        Columns the pass reads.
+
+    Examples
+    --------
+    >>> block_rows(28), block_rows(5_000)
+    (8192, 256)
+    """
+    return max(256, min(_BLOCK_ROWS, _BLOCK_CELLS // max(1, columns)))
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from streamlearn.learn.graph import Chain, Columns, Leaf, Node
 from streamlearn.learn.schedule import columns_for
 from streamlearn.learn.sequential import is_classifier, own_batch_size
 from streamlearn.plan.job import Job
-from streamlearn.plan.memory import STATISTICS_BLOCK_ROWS, Demand, MemoryPlan, Term, plan_memory
+from streamlearn.plan.memory import Demand, MemoryPlan, Term, block_rows, plan_memory
 from streamlearn.plan.order import plan_shuffle
 from streamlearn.plan.plan import Pass, Plan
 from streamlearn.source.dataset import Dataset
@@ -129,7 +129,7 @@ def _statistics_demand(
             Term(
                 "blocks being accumulated",
                 max(1, job.threads - 1)
-                * int(STATISTICS_BLOCK_ROWS * (cost.chunk_row_bytes + 24 * width)),
+                * int(block_rows(len(names)) * (cost.chunk_row_bytes + 24 * width)),
             ),
             Term("statistics", states * (200_000 + 400 * width)),
         ),
@@ -187,12 +187,19 @@ def output_bytes(node: Node | None, job: Job) -> tuple[float, float]:
     """Estimate bytes of a prepared row, and bytes of temporaries a row while preparing it."""
     if node is None:
         schema = job.data.features
-        row = 8.0 * len(schema)
-        return (row, row) if schema.named else (8.0 * len(schema), 0.0)
+        row = _cell_bytes(job) * len(schema)
+        return (row, row) if schema.named else (row, 0.0)
     width, stored = _widths(node, job)
     if stored is not None:
         return 12.0 * stored + 8, 26.0 * stored
-    return 8.0 * width, 16.0 * width
+    cell = _cell_bytes(job)
+    return cell * width, 2 * cell * width
+
+
+def _cell_bytes(job: Job) -> float:
+    """Return bytes of a prepared number: float32 features stay float32 through the scalers."""
+    single = all(str(field.type) == "float" for field in job.data.features)
+    return 4.0 if single else 8.0
 
 
 def _output_width(node: Node | None, job: Job) -> int:

@@ -12,7 +12,7 @@ from streamlearn.chunk import Chunk
 from streamlearn.errors import CellError, DataError
 from streamlearn.learn.graph import Node, PassState
 from streamlearn.learn.target import TargetProfile
-from streamlearn.plan.memory import STATISTICS_BLOCK_ROWS
+from streamlearn.plan.memory import block_rows
 from streamlearn.source.base import Fragment
 from streamlearn.source.dataset import Dataset
 from streamlearn.stream.prefetch import ordered
@@ -51,7 +51,7 @@ def statistics_pass(
 
     def work(fragment: Fragment) -> Iterator[int | Statistics]:
         mine = Statistics(profile=new_profile() if new_profile else None)
-        blocks = Rebatcher(STATISTICS_BLOCK_ROWS)
+        blocks = Rebatcher(block_rows(len(reader.features)))
         for part in reader.fragment(fragment):
             count_part(part, mine.rows)
             if part.learn is not None:
