@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -59,7 +61,7 @@ class Schema:
     def __post_init__(self) -> None:
         names = self.names
         if len(set(names)) != len(names):
-            twice = sorted({name for name in names if names.count(name) > 1})
+            twice = sorted(name for name, times in Counter(names).items() if times > 1)
             raise SchemaError(
                 f"column names must be unique, but {', '.join(map(repr, twice))} "
                 "stands more than once; rename the columns in the source"
@@ -76,13 +78,17 @@ class Schema:
     def __iter__(self) -> Iterator[Field]:
         return iter(self.fields)
 
+    @cached_property
+    def _by_name(self) -> dict[str, Field]:
+        return {field.name: field for field in self.fields}
+
     def __contains__(self, name: object) -> bool:
-        return any(field.name == name for field in self.fields)
+        return name in self._by_name
 
     def __getitem__(self, name: str) -> Field:
-        for field in self.fields:
-            if field.name == name:
-                return field
+        found = self._by_name.get(name)
+        if found is not None:
+            return found
         raise SchemaError(f"there is no column {name!r}; the columns are: {', '.join(self.names)}")
 
     def select(self, names: Sequence[str]) -> Schema:

@@ -15,7 +15,14 @@ import numpy as np
 import pyarrow as pa
 
 from streamlearn.chunk import Chunk, Schema
-from streamlearn.errors import CellError, DataError, SchemaError, StreamlearnError, UsageError
+from streamlearn.errors import (
+    CellError,
+    DataError,
+    MemoryBudgetError,
+    SchemaError,
+    StreamlearnError,
+    UsageError,
+)
 from streamlearn.fitting import empty_scores
 from streamlearn.learn.sequential import is_classifier
 from streamlearn.plan.job import cores
@@ -165,10 +172,23 @@ class Evaluating:
 
     def plan(self, limit_bytes: int, reserved_bytes: int) -> MemoryPlan:
         """Check that it fits."""
+        options: dict[str, Any] = {
+            "limit_bytes": limit_bytes,
+            "reserved_bytes": reserved_bytes,
+            "chunk_size": self._chunk_size,
+            "readers": max(1, min(self._threads - 1, len(self._data.fragments))),
+        }
+        try:
+            return plan_memory([self._demand()], **options)
+        except MemoryBudgetError:
+            self._data = self._data.lean(None)
+            return plan_memory([self._demand()], **options)
+
+    def _demand(self) -> Demand:
         cost = self._data.cost(self._names)
         width = getattr(self._kernel, "width", None) or len(self._names)
         row = min(8.0 * width, 40.0 * len(self._names) + 64)
-        demand = Demand(
+        return Demand(
             "evaluate",
             cost.fixed_bytes,
             cost.row_bytes,
@@ -179,13 +199,7 @@ class Evaluating:
                 Term("prepared blocks", int(4 * _BLOCK_ROWS * row)),
                 Term("answers", 64 * _BLOCK_ROWS),
             ),
-        )
-        return plan_memory(
-            [demand],
-            limit_bytes=limit_bytes,
-            reserved_bytes=reserved_bytes,
-            chunk_size=self._chunk_size,
-            readers=max(1, min(self._threads - 1, len(self._data.fragments))),
+            note=cost.note,
         )
 
     def run(self, memory: MemoryPlan, governor: Governor, recorder: Recorder) -> Evaluation:
@@ -216,6 +230,7 @@ class Evaluating:
             memory.projected_bytes,
             governor.finish(),
             governor.exact,
+            governor.monitor_s,
         )
         return Evaluation(
             dict(scores.value()),

@@ -3,38 +3,41 @@
 from __future__ import annotations
 
 import logging
-import os
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
-from streamlearn.errors import DataError
-from streamlearn.learn.graph import Chain, Leaf, Node
+from streamlearn.errors import DataError, MemoryBudgetError
+from streamlearn.learn.graph import Chain, Leaf, Node, PassState
 from streamlearn.learn.schedule import columns_for, schedule
 from streamlearn.learn.sequential import SequentialLearner, is_classifier
 from streamlearn.learn.target import TargetProfile
 from streamlearn.manifest import manifest_of
+from streamlearn.plan.demands import finish_demand, learn_demand, output_bytes, save_demand
 from streamlearn.plan.job import Job
-from streamlearn.plan.memory import plan_memory
+from streamlearn.plan.memory import Demand
 from streamlearn.plan.order import plan_shuffle
 from streamlearn.plan.plan import Plan
-from streamlearn.plan.projection import further_readers, learn_demand, output_bytes, save_demand
+from streamlearn.plan.projection import fit_into
 from streamlearn.prepare.frame import blank_frame, to_frame
 from streamlearn.result import Result
 from streamlearn.score.base import Score
 from streamlearn.score.classification import ClassificationScores
 from streamlearn.score.regression import RegressionScores
+from streamlearn.sizes import format_bytes
 from streamlearn.stream.epochs import Epochs, Stopping
 from streamlearn.stream.events import PassEnded, PassStarted, Warned
 from streamlearn.stream.governor import Governor, MemoryUse
 from streamlearn.stream.reader import Reader, RowCount
 from streamlearn.stream.scratch import check_free_disk
-from streamlearn.stream.statistics import statistics_pass
+from streamlearn.stream.statistics import Watch, statistics_pass
 from streamlearn.stream.timeline import Recorder
 
 __all__ = ["Fitting", "empty_scores"]
 
 log = logging.getLogger("streamlearn")
+_STATE_SHARE = 0.95
+"""Share of the budget that a pass of statistics may fill with what it counts."""
 
 
 class Fitting:
@@ -69,6 +72,7 @@ class Fitting:
             self.plan.memory.projected_bytes,
             self.governor.finish(),
             self.governor.exact,
+            self.governor.monitor_s,
         )
         return Result(
             estimator=self._assemble(),
@@ -90,6 +94,7 @@ class Fitting:
             learning = schedule(steps)
             found = self._one_pass(learning[0] if learning else [], steps)
             sample = _with_columns(sample, found.sample)
+            self._foresee(learning[0] if learning else [], found.state)
             steps.settle(sample, found.state)
             first = False
 
@@ -114,8 +119,8 @@ class Fitting:
         self.governor.tell(
             PassStarted(begin, name, self.number, len(self.plan.passes), job.data.rows)
         )
-        reader = self._reader(names, further=further_readers(job))
-        found = statistics_pass(reader, steps, new_profile)
+        reader = self._reader(names, further=int(self.plan.memory.further))
+        found = statistics_pass(reader, steps, new_profile, self._watch(name))
         self.governor.tell(PassEnded(self.governor.seconds, name, self.governor.seconds - begin))
         if not found.rows.learned:
             raise _no_rows(found.rows)
@@ -123,6 +128,55 @@ class Fitting:
         self.profile = self.profile or found.profile
         self.governor.reclaim()
         return found
+
+    def _watch(self, name: str) -> Watch:
+        """Return what refuses to go on once the statistics outgrow the budget."""
+        memory = self.plan.memory
+        terms = next((terms for item, terms in memory.passes if item == name), ())
+        room = int(_STATE_SHARE * memory.limit_bytes) - sum(term.size_bytes for term in terms)
+
+        def watch(states: Sequence[PassState], rows_read: int) -> None:
+            grown = [
+                item for state in states for found in state.growth().values() for item in found
+            ]
+            held = sum(item.state_bytes for item in grown)
+            if held <= room:
+                return
+            most = max(grown, key=lambda item: item.state_bytes)
+            enough = -(-int((held - room + memory.limit_bytes) * 1.25) // 1_000_000)
+            raise MemoryBudgetError(
+                f"column {most.column!r} has at least {most.count:,} distinct values after "
+                f"{rows_read:,} of {self.job.data.rows:,} rows, and the categories counted so far "
+                f"hold {format_bytes(held)} where the budget of "
+                f"{format_bytes(memory.limit_bytes)} leaves {format_bytes(max(0, room))} for them; "
+                f"use more than memory_budget='{enough}MB' or --memory-budget {enough}MB, leave "
+                "the column out, or hash it (FeatureHasher)"
+            )
+
+        return watch
+
+    def _foresee(self, learned: Sequence[Leaf], state: PassState) -> None:
+        """Check the budget before steps that have grown with the data are fitted."""
+        grown = state.growth()
+        for leaf in learned:
+            leaf.growth = grown.get(leaf.path, [])
+        if not any(leaf.growth for leaf in learned):
+            return
+        classes = self._classes()
+
+        def demands() -> list[Demand]:
+            found = [finish_demand(learned)]
+            if self.job.model is not None:
+                found.append(learn_demand(self.job, self.plan.batch_rows or 1, classes, known=True))
+            return found
+
+        memory = self.plan.memory
+        fit_into(self.job, demands, memory.limit_bytes, memory.reserved_bytes, memory.readers)
+
+    def _classes(self) -> int:
+        if self.profile is None or not is_classifier(self.job.model):
+            return 0
+        return len(self.profile.classes()[0])
 
     def _reader(self, names: Sequence[str], further: int = 0) -> Reader:
         options = self.job.options
@@ -155,18 +209,16 @@ class Fitting:
     def _replan(self) -> None:
         """Check the budget again, now that widths and classes are known."""
         memory = self.plan.memory
-        classes = 0
-        if self.profile is not None and is_classifier(self.job.model):
-            classes = len(self.profile.classes()[0])
-        demands = [learn_demand(self.job, self.plan, classes, known=True)]
-        if self.job.options.run is not None:
-            demands.append(save_demand(self.job))
-        planned = plan_memory(
-            demands,
-            limit_bytes=memory.limit_bytes,
-            reserved_bytes=memory.reserved_bytes,
-            chunk_size=self.job.options.chunk_size,
-            readers=memory.readers,
+        classes = self._classes()
+
+        def demands() -> list[Demand]:
+            found = [learn_demand(self.job, self.plan.batch_rows or 1, classes, known=True)]
+            if self.job.options.run is not None:
+                found.append(save_demand(self.job))
+            return found
+
+        planned = fit_into(
+            self.job, demands, memory.limit_bytes, memory.reserved_bytes, memory.readers
         )
         merged = replace(
             planned,
@@ -188,7 +240,7 @@ class Fitting:
         if options.shuffle:
             row_bytes = output_bytes(job.steps, job)[0]
             shuffle = plan_shuffle(row_bytes, int(options.random_state))
-            check_free_disk(options.scratch_dir, int(job.data.rows * (row_bytes + 8)))
+            check_free_disk(job.scratch_dir, int(job.data.rows * (row_bytes + 8)))
         epochs = Epochs(
             reader=self._reader(job.columns),
             kernel=getattr(job.steps, "kernel", None) if job.steps is not None else None,
@@ -202,7 +254,7 @@ class Fitting:
             )
             if options.early_stopping
             else None,
-            scratch_dir=os.fspath(options.scratch_dir) if options.scratch_dir else None,
+            scratch_dir=job.scratch_dir,
             first_pass=self.number + 1,
         )
         epochs.run()

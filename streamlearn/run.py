@@ -11,6 +11,7 @@ from contextlib import ExitStack, contextmanager
 from typing import Any
 
 from streamlearn.bundle import save_run, staged
+from streamlearn.errors import MemoryBudgetError
 from streamlearn.evaluation import Evaluating, Evaluation
 from streamlearn.fitting import Fitting
 from streamlearn.journal import journal, log_event
@@ -22,11 +23,14 @@ from streamlearn.source.dataset import Dataset, scan
 from streamlearn.stream.budget import resolve_budget
 from streamlearn.stream.events import Listener
 from streamlearn.stream.governor import Governor
-from streamlearn.stream.probe import make_probe
-from streamlearn.stream.reclaim import lean_arrow
+from streamlearn.stream.probe import Probe, make_probe
+from streamlearn.stream.reclaim import lean_arrow, trim_malloc, unmap_libraries
 from streamlearn.stream.timeline import Recorder
 
 __all__ = ["evaluate", "explain", "fit"]
+
+_AMPLE = 8
+"""With a budget this many times what the process holds, giving memory back is not worth it."""
 
 
 def explain(estimator: Any, data: Any, **options: Any) -> Plan:
@@ -64,9 +68,8 @@ def explain(estimator: Any, data: Any, **options: Any) -> Plan:
     """
     probe = make_probe()
     try:
-        reserved = probe.rss()
-        job = take_apart(estimator, data, Options(**options))
-        return make_plan(job, resolve_budget(job.options.memory_budget, reserved), reserved)
+        reserved, limit = _measure(probe, options.get("memory_budget", "auto"))
+        return make_plan(take_apart(estimator, data, Options(**options)), limit, reserved)
     finally:
         probe.close()
 
@@ -185,8 +188,7 @@ def fit(
                 stack.enter_context(journal(stage))
             stack.enter_context(lean_arrow())
             stack.enter_context(_one_blas_thread())
-            reserved = probe.rss()
-            limit = resolve_budget(memory_budget, reserved)
+            reserved, limit = _measure(probe, memory_budget)
             job = take_apart(estimator, data, options)
             plan = make_plan(job, limit, reserved)
             governor = Governor(
@@ -242,8 +244,7 @@ def evaluate(
     recorder = Recorder(listeners)
     try:
         with lean_arrow(), _one_blas_thread():
-            reserved = probe.rss()
-            limit = resolve_budget(memory_budget, reserved)
+            reserved, limit = _measure(probe, memory_budget)
             if isinstance(model, str | os.PathLike):
                 model = load(model)
             estimator = model.estimator if isinstance(model, Result) else model
@@ -260,6 +261,22 @@ def evaluate(
             return evaluating.run(memory, governor, recorder)
     finally:
         probe.close()
+
+
+def _measure(probe: Probe, budget: str | int | None) -> tuple[int, int]:
+    """Return what the process holds, in bytes, and the budget; give back what it need not hold."""
+    reserved = probe.rss()
+    try:
+        limit = resolve_budget(budget, reserved)
+    except MemoryBudgetError:
+        limit = 0
+    if limit < _AMPLE * reserved:
+        trim_malloc()
+        unmap_libraries()
+        reserved = probe.rss()
+        limit = resolve_budget(budget, reserved)
+    probe.reset()
+    return reserved, limit
 
 
 @contextmanager

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any, Protocol, Self, runtime_checkable
 
 from streamlearn.chunk import Block
 
-__all__ = ["Accumulator", "Fillable", "column_names"]
+__all__ = ["Accumulator", "Fillable", "Growing", "Growth", "column_names"]
 
 
 class Accumulator(Protocol):
@@ -45,6 +46,32 @@ class Fillable(Protocol):
 
     def fill(self, imputer: Any) -> None:
         """Count the missing values as the fitted imputer's fill values."""
+        ...
+
+
+@dataclass(frozen=True)
+class Growth:
+    """How far the state of one column has grown."""
+
+    column: str
+    count: int
+    """Distinct values so far."""
+    outputs: int
+    """Columns that the fitted step would give for them."""
+    state_bytes: int
+    """Held while rows are read."""
+    finish_bytes: int
+    """On top of it for a moment, when the step is fitted."""
+    kept_bytes: int
+    """Of the fitted step and its kernel."""
+
+
+@runtime_checkable
+class Growing(Protocol):
+    """An accumulator whose state grows with the data, and not with its columns alone."""
+
+    def growth(self) -> list[Growth]:
+        """Say how far it has grown, column by column; asked for after every chunk."""
         ...
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -11,17 +12,24 @@ from numpy.typing import NDArray
 
 from streamlearn.chunk import Block
 from streamlearn.errors import CellError
-from streamlearn.learn.base import Accumulator, column_names
+from streamlearn.learn.base import Accumulator, Growth, column_names
 from streamlearn.learn.replay import table_like
 from streamlearn.prepare.encode import CategoryIndex
 
 __all__ = ["Categories", "ValueCounts", "arrow_columns"]
 
-_COMPACT_VALUES = 65_536
+_PENDING_VALUES = 65_536
+"""Values that wait at least before they are merged with those known."""
+_PENDING_PARTS = 256
+_LARGE_VALUES = 65_536
+"""From here on, fitting in memory would cost a multiple of what the categories take."""
 
 
 class ValueCounts:
     """Distinct values of one column with their counts; missing ones counted apart.
+
+    Numbers are kept sorted in NumPy and merged in place, for they may be millions; anything
+    else is kept in Arrow and found by hashing.
 
     Examples
     --------
@@ -35,9 +43,15 @@ class ValueCounts:
     def __init__(self) -> None:
         self.missing = 0
         """Nulls and NaN."""
+        self._values: pa.Array | None = None
+        self._counts = np.zeros(0, dtype=np.int64)
         self._pending: list[tuple[pa.Array, NDArray[np.int64]]] = []
-        self._held = 0
-        self._distinct = 0
+        self._waiting = 0
+        self._held = self._held_waiting = 0
+
+    def __len__(self) -> int:
+        """Return how many distinct values there are at least."""
+        return len(self._counts)
 
     def add(self, column: pa.Array) -> None:
         """Take in a column of values."""
@@ -52,38 +66,89 @@ class ValueCounts:
     def merge(self, other: ValueCounts) -> None:
         """Take in the values of another."""
         self.missing += other.missing
+        if other._values is not None:
+            self._push(other._values, other._counts)
         for values, counts in other._pending:
             self._push(values, counts)
 
     def _push(self, values: pa.Array, counts: NDArray[np.int64]) -> None:
         self._pending.append((values, counts))
-        self._held += len(values)
-        if self._held > max(_COMPACT_VALUES, 2 * self._distinct) or len(self._pending) > 256:
+        self._waiting += len(values)
+        self._held_waiting += values.nbytes + counts.nbytes
+        most = max(_PENDING_VALUES, len(self) // 8)
+        if self._waiting > most or len(self._pending) > _PENDING_PARTS:
             self._compact()
 
     def _compact(self) -> None:
-        if len(self._pending) < 2:
+        if not self._pending:
             return
-        encoded = pa.concat_arrays([values for values, _ in self._pending]).dictionary_encode()
-        counts = np.concatenate([counts for _, counts in self._pending])
+        if self._values is None and len(self._pending) == 1:
+            values, counts = self._pending[0]
+        else:
+            values = pa.concat_arrays([values for values, _ in self._pending])
+            counts = np.concatenate([counts for _, counts in self._pending])
+        self._pending, self._waiting, self._held_waiting = [], 0, 0
+        kind = values.type
+        if pa.types.is_integer(kind) or pa.types.is_floating(kind):
+            self._merge_numbers(values.to_numpy(), counts, kind)
+        else:
+            self._merge_hashed(values, counts)
+        if self._values is not None:
+            self._held = self._values.nbytes + self._counts.nbytes
+
+    def _merge_numbers(self, values: NDArray[Any], counts: NDArray[np.int64], kind: Any) -> None:
+        order = np.argsort(values, kind="stable")
+        values, counts = values[order], counts[order]
+        del order
+        if len(values):
+            first = np.flatnonzero(np.concatenate([[True], values[1:] != values[:-1]]))
+            values, counts = values[first], np.add.reduceat(counts, first)
+        if self._values is None:
+            self._values, self._counts = pa.array(values, kind), counts
+            return
+        known = self._values.to_numpy()
+        place = np.searchsorted(known, values)
+        hit = (
+            known[np.minimum(place, max(0, len(known) - 1))] == values if len(known) else place < 0
+        )
+        self._counts[place[hit]] += counts[hit]
+        if not hit.all():
+            new = ~hit
+            self._values = pa.array(np.insert(known, place[new], values[new]), kind)
+            del known
+            self._counts = np.insert(self._counts, place[new], counts[new])
+
+    def _merge_hashed(self, values: pa.Array, counts: NDArray[np.int64]) -> None:
+        if self._values is not None:
+            values = pa.concat_arrays([self._values, values])
+            counts = np.concatenate([self._counts, counts])
+        encoded = values.dictionary_encode()
         # Sums of counts are exact in float64 up to 2**53 rows.
         summed = np.bincount(
             np.asarray(encoded.indices), weights=counts, minlength=len(encoded.dictionary)
         )
-        self._pending = [(encoded.dictionary, summed.astype(np.int64))]
-        self._held = self._distinct = len(encoded.dictionary)
+        self._values, self._counts = encoded.dictionary, summed.astype(np.int64)
 
     def result(self) -> tuple[pa.Array, NDArray[np.int64]]:
         """Return distinct values (none missing) and their counts, in no particular order."""
         self._compact()
-        if not self._pending:
-            return pa.nulls(0), np.zeros(0, dtype=np.int64)
-        return self._pending[0]
+        return (pa.nulls(0) if self._values is None else self._values), self._counts
 
     @property
     def nbytes(self) -> int:
-        """Bytes held."""
-        return sum(values.nbytes + counts.nbytes for values, counts in self._pending)
+        """Bytes held, what merging needs for a moment included."""
+        hashing = 0 if self.is_number else _HASH_BYTES * (len(self) + self._waiting)
+        return 2 * (self._held + self._held_waiting) + hashing
+
+    @property
+    def is_number(self) -> bool:
+        """Whether the values are integers or floats."""
+        kind = None if self._values is None else self._values.type
+        return kind is not None and (pa.types.is_integer(kind) or pa.types.is_floating(kind))
+
+
+_HASH_BYTES = 48
+"""Of Arrow's hash table for each distinct text (measured)."""
 
 
 def arrow_columns(X: Block) -> list[pa.Array]:
@@ -126,7 +191,8 @@ class Categories:
     """
 
     def __init__(self, estimator: Any) -> None:
-        del estimator
+        self._estimator = estimator
+        self._names: list[str] = []
         self._columns: list[ValueCounts] = []
         self._rows = 0
         self._imputer: Any = None
@@ -139,6 +205,7 @@ class Categories:
         columns = arrow_columns(X)
         if not self._columns:
             self._columns = [ValueCounts() for _ in columns]
+            self._names = column_names(X)
         for counts, column in zip(self._columns, columns, strict=True):
             counts.add(column)
         self._rows += len(columns[0]) if columns else 0
@@ -147,7 +214,7 @@ class Categories:
         """See `Accumulator.merge`."""
         self._rows += other._rows
         if not self._columns:
-            self._columns = other._columns
+            self._columns, self._names = other._columns, other._names
         elif other._columns:
             for mine, theirs in zip(self._columns, other._columns, strict=True):
                 mine.merge(theirs)
@@ -156,11 +223,40 @@ class Categories:
         """See `Fillable.fill`."""
         self._imputer = imputer
 
+    def growth(self) -> list[Growth]:
+        """See `Growing.growth`; bytes a category were measured."""
+        found = []
+        for name, column in zip(self._names, self._columns, strict=True):
+            count = len(column)
+            finish, kept = (64, 48) if column.is_number else (320, 160)
+            found.append(
+                Growth(
+                    name,
+                    count,
+                    self._outputs(column),
+                    column.nbytes,
+                    finish * count,
+                    kept * count,
+                )
+            )
+        return found
+
+    def _outputs(self, column: ValueCounts) -> int:
+        if not hasattr(self._estimator, "sparse_output"):
+            return 1
+        count, rarest = len(column), self._estimator.min_frequency
+        if rarest is not None and count > _LARGE_VALUES:
+            least = rarest if isinstance(rarest, int) else rarest * self._rows
+            count = int((column._counts >= least).sum()) + 1
+        most = self._estimator.max_categories
+        return count if most is None else min(count, most)
+
     def finish(self, estimator: Any, sample: Any) -> Accumulator | None:
         """See `Accumulator.finish`: the encoder fits a frame of the distinct values.
 
         Rare categories are grouped by the true counts, not by the frame's: scikit-learn asks
         ``_identify_infrequent`` for each column, which is answered here for the length of the fit.
+        Of very many numbers the frame has a few, and the rest is put in their place in ``_fit``.
         """
         values, counts = [], []
         for column in self._columns:
@@ -171,7 +267,11 @@ class Categories:
             values.append(found)
             counts.append(times)
         before = sample if self._imputer is None else _input_of(self._imputer, sample)
-        distinct = table_like(before, values)
+        large = {} if self._imputer is not None else self._large(estimator, values)
+        short = [
+            found.slice(0, 2) if index in large else found for index, found in enumerate(values)
+        ]
+        distinct = table_like(before, short)
         if self._imputer is not None:
             distinct = self._imputer.transform(distinct)
             kept = _kept_columns(self._imputer, len(counts))
@@ -180,6 +280,8 @@ class Categories:
 
         def align(index: int) -> NDArray[np.int64]:
             categories = estimator.categories_[index]
+            if index in large:
+                return counts[index]  # both are sorted, and nothing is missing
             place = CategoryIndex(categories).find(columns[index].slice(0, len(counts[index])))
             known = place >= 0
             out = np.zeros(len(categories), dtype=np.int64)
@@ -188,16 +290,59 @@ class Categories:
 
         def identify(category_count: Any, n_samples: int, col_idx: int) -> Any:
             del n_samples
+            if index_is_short(col_idx, category_count):
+                return None
             true = align(col_idx)[: len(category_count)]
             return type(estimator)._identify_infrequent(estimator, true, self._rows, col_idx)
 
+        def index_is_short(index: int, category_count: Any) -> bool:
+            return index in large and len(category_count) < len(counts[index])
+
+        def fit_large(*args: Any, **options: Any) -> Any:
+            found = type(estimator)._fit(estimator, *args, **options)
+            for index, whole in large.items():
+                kind = estimator.categories_[index].dtype
+                estimator.categories_[index] = whole.to_numpy().astype(kind, copy=False)
+                if estimator._infrequent_enabled:
+                    rare = estimator._identify_infrequent(counts[index], self._rows, index)
+                    estimator._infrequent_indices[index] = rare
+                    estimator._default_to_infrequent_mappings[index] = _grouping(
+                        len(counts[index]), rare
+                    )
+            return found
+
         estimator._identify_infrequent = identify
+        estimator._fit = fit_large
         try:
             estimator.fit(distinct)
         finally:
-            del estimator._identify_infrequent
+            del estimator._identify_infrequent, estimator._fit
         self.counts = [align(index) for index in range(len(columns))]
         return None
+
+    def _large(self, estimator: Any, values: Sequence[pa.Array]) -> dict[int, pa.Array]:
+        """Return columns of so many numbers that scikit-learn is not to sort them once more."""
+        if not isinstance(estimator.categories, str):
+            return {}
+        return {
+            index: found
+            for index, found in enumerate(values)
+            if len(found) > _LARGE_VALUES
+            and not self._columns[index].missing
+            and (pa.types.is_integer(found.type) or pa.types.is_floating(found.type))
+        }
+
+
+def _grouping(categories: int, rare: NDArray[np.int64] | None) -> NDArray[np.int64] | None:
+    """Return the code of each category, rare ones sharing the last, as the encoder keeps it."""
+    if rare is None:
+        return None
+    frequent = np.ones(categories, dtype=bool)
+    frequent[rare] = False
+    codes = np.cumsum(frequent)
+    codes -= 1
+    codes[rare] = categories - len(rare)
+    return codes
 
 
 def _kept_columns(imputer: Any, columns: int) -> list[int]:

@@ -16,7 +16,7 @@ import pyarrow as pa
 
 from streamlearn.chunk import Block, Schema
 from streamlearn.errors import CellError, DataError
-from streamlearn.learn.base import Accumulator, Fillable
+from streamlearn.learn.base import Accumulator, Fillable, Growing, Growth
 from streamlearn.learn.imputing import ImputerStatistics, learns_ahead
 from streamlearn.learn.registry import Exact, Stateless
 from streamlearn.prepare.base import Kernel, PassthroughKernel
@@ -51,6 +51,14 @@ class PassState:
                 raise
             name = type(leaf.estimator).__name__
             raise DataError(f"step {leaf.path!r} ({name}) cannot learn: {error}") from error
+
+    def growth(self) -> dict[str, list[Growth]]:
+        """Say how far the steps have grown that grow with the data, by their paths."""
+        return {
+            path: found.growth()
+            for path, found in list(self.accumulators.items())
+            if isinstance(found, Growing)
+        }
 
     def merge(self, other: PassState) -> None:
         """Take in the state of the rows that come after."""
@@ -100,6 +108,8 @@ class Leaf:
     kernel: Kernel | None = None
     counts: list[Any] | None = None
     """Rows of each category, for encoders."""
+    growth: list[Growth] = field(default_factory=list)
+    """What its pass has found, before it is fitted, where that grows with the data."""
     pending: Accumulator | None = None
     """What its last pass left for one more."""
 

@@ -49,7 +49,12 @@ def blank_like(sample: Any) -> Any:
 def table_like(sample: Any, columns: Sequence[pa.Array]) -> Any:
     """Return columns of any type, cut to one length by repetition, as what ``sample`` is."""
     longest = max(len(column) for column in columns)
-    arrays = [column.take(pa.array(np.arange(longest) % len(column))) for column in columns]
+    arrays = [
+        column
+        if len(column) == longest
+        else column.take(pa.array(np.arange(longest) % len(column)))
+        for column in columns
+    ]
     frame = pa.RecordBatch.from_arrays(
         arrays, names=[str(i) for i in range(len(arrays))]
     ).to_pandas()

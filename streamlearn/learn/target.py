@@ -70,7 +70,7 @@ class TargetProfile:
             self._segments[segment] = ValueCounts()
         self._segments[segment].add(column)
         self._counts.add(column)
-        if self._counts._distinct > _MOST_CLASSES:
+        if len(self._counts) > _MOST_CLASSES:
             raise DataError(
                 f"the target has more than {_MOST_CLASSES:,} distinct values after "
                 f"{self.rows:,} rows; it does not look like a class: use a regressor"

@@ -80,6 +80,12 @@ class Job:
         return self.model is not None and self.data.has_target and is_classifier(self.model)
 
     @property
+    def scratch_dir(self) -> str | None:
+        """Folder for what is kept on disk meanwhile; None: the system's."""
+        folder = self.options.scratch_dir
+        return None if folder is None else os.fspath(folder)
+
+    @property
     def threads(self) -> int:
         """Threads that may work."""
         return self.options.threads or cores()

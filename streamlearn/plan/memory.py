@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from streamlearn.errors import MemoryBudgetError
 from streamlearn.sizes import format_bytes
 
-__all__ = ["Demand", "MemoryPlan", "Term", "block_rows", "plan_memory"]
+__all__ = ["Demand", "MemoryPlan", "Term", "block_rows", "plan_memory", "smallest_budget"]
 
 _BLOCK_ROWS = 8_192
 _BLOCK_CELLS = 1 << 20
@@ -75,13 +75,17 @@ class Demand:
     further_readers: int = 0
     """Readers beyond the plan's: a pass of statistics leaves the caller's thread idle."""
 
-    def terms(self, chunk_rows: int, readers: int) -> tuple[Term, ...]:
+    note: str = ""
+    """What is large about a reader."""
+
+    def terms(self, chunk_rows: int, readers: int, *, further: bool = False) -> tuple[Term, ...]:
         """Return what the pass holds with this chunk size and as many readers."""
-        readers += self.further_readers
+        readers += self.further_readers * further
         waiting = int(self.chunk_row_bytes * chunk_rows * self.chunks_in_flight * readers)
         return (
             Term(
-                f"{readers} reader{'s' if readers > 1 else ''}: buffers, pages, chunk",
+                f"{readers} reader{'s' if readers > 1 else ''}: buffers, pages, chunk"
+                + (f" ({self.note})" if self.note else ""),
                 readers * int(self.reader_bytes + self.row_bytes * chunk_rows)
                 + (readers - 1) * _THREAD_BYTES,
             ),
@@ -89,9 +93,9 @@ class Demand:
             *self.held,
         )
 
-    def total(self, chunk_rows: int, readers: int) -> int:
+    def total(self, chunk_rows: int, readers: int, *, further: bool = False) -> int:
         """Return the bytes of all terms."""
-        return sum(term.size_bytes for term in self.terms(chunk_rows, readers))
+        return sum(term.size_bytes for term in self.terms(chunk_rows, readers, further=further))
 
 
 @dataclass(frozen=True)
@@ -109,6 +113,8 @@ class MemoryPlan:
     """What each pass holds, by its name."""
     requested_rows: int | None = None
     """The chunk size asked for, where the budget allows only a smaller one."""
+    further: bool = False
+    """Whether passes of statistics have the further readers they could use."""
 
 
 def plan_memory(
@@ -142,30 +148,31 @@ def plan_memory(
     """
     most = chunk_size or _default_rows(demands)
     least = min(most, _LEAST_ROWS)
-
-    def projected(rows: int, count: int) -> int:
-        peak = max((demand.total(rows, count) for demand in demands), default=0)
-        return reserved_bytes + _SLACK_BYTES + peak
-
-    floor = -(-projected(least, 1) // _MB) * _MB
+    floor = smallest_budget(demands, reserved_bytes=reserved_bytes, chunk_size=chunk_size)
     if floor > limit_bytes:
         raise _does_not_fit(demands, limit_bytes, reserved_bytes, floor, least)
+
+    def projected(rows: int, count: int, further: bool) -> int:
+        return reserved_bytes + _SLACK_BYTES + _peak(demands, rows, count, further)
+
     # Planned to the brim, a run would spend its time shrinking chunks.
     target = max(floor, int(_FILL * limit_bytes))
-    count = max(1, readers)
-    while count > 1 and projected(min(most, _GOOD_ROWS), count) > target:
-        count -= 1
+    good = min(most, _GOOD_ROWS)
+    count, further = max(1, readers), any(demand.further_readers for demand in demands)
+    while projected(good, count, further) > target and (count > 1 or further):
+        further, count = (False, count) if further else (False, count - 1)
     rows = most
-    if projected(rows, count) > target:
+    if projected(rows, count, further) > target:
         low, high = least, most
         while high - low > max(1, low // 64):
             middle = (low + high) // 2
-            low, high = (middle, high) if projected(middle, count) <= target else (low, middle)
+            fits = projected(middle, count, further) <= target
+            low, high = (middle, high) if fits else (low, middle)
         rows = low
     return MemoryPlan(
         limit_bytes=limit_bytes,
         reserved_bytes=reserved_bytes,
-        projected_bytes=projected(rows, count),
+        projected_bytes=projected(rows, count, further),
         floor_bytes=floor,
         chunk_rows=rows,
         readers=count,
@@ -175,13 +182,27 @@ def plan_memory(
                 (
                     Term("held at the start (reserved)", reserved_bytes),
                     Term("slack", _SLACK_BYTES),
-                    *demand.terms(rows, count),
+                    *demand.terms(rows, count, further=further),
                 ),
             )
             for demand in demands
         ),
         requested_rows=chunk_size if chunk_size is not None and rows < chunk_size else None,
+        further=further,
     )
+
+
+def smallest_budget(
+    demands: Sequence[Demand], *, reserved_bytes: int, chunk_size: int | None = None
+) -> int:
+    """Return the smallest budget that would do, in bytes: one reader, the smallest chunk."""
+    least = min(chunk_size or _default_rows(demands), _LEAST_ROWS)
+    needed = reserved_bytes + _SLACK_BYTES + _peak(demands, least, 1, further=False)
+    return -(-needed // _MB) * _MB
+
+
+def _peak(demands: Sequence[Demand], rows: int, readers: int, further: bool) -> int:
+    return max((demand.total(rows, readers, further=further) for demand in demands), default=0)
 
 
 def _default_rows(demands: Sequence[Demand]) -> int:

@@ -1,7 +1,7 @@
 """Categories to codes straight from Arrow columns: no Python object per cell.
 
-Each encoder is asked once what it makes of each of its own categories; the answers become a
-table from category to output, so every option of the encoder is honoured by construction.
+What an encoder makes of each of its categories is a table from category to output; scikit-learn's
+own bookkeeping of rare and dropped categories is read for it.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from streamlearn.chunk import Block
 from streamlearn.errors import CellError
 
-__all__ = ["CategoryIndex", "OneHotKernel", "OrdinalKernel", "category_rows"]
+__all__ = ["CategoryIndex", "OneHotKernel", "OrdinalKernel"]
 
 _UNKNOWN = -1
 _DENSE_RANGE = 1 << 20
@@ -102,17 +102,6 @@ def is_missing(value: Any) -> bool:
     return value is None or type(value).__name__ == "NAType"
 
 
-def category_rows(categories: list[NDArray[Any]]) -> Any:
-    """Return a frame whose row ``i`` holds category ``i`` of every column, cycled where short."""
-    import pandas as pd
-
-    longest = max((len(found) for found in categories), default=0)
-    columns = [pd.Series(np.resize(found, longest), dtype=found.dtype) for found in categories]
-    frame = pd.concat(columns, axis=1) if columns else pd.DataFrame(index=range(longest))
-    frame.columns = pd.RangeIndex(len(columns))
-    return frame
-
-
 def _columns(X: Block) -> list[Any]:
     if isinstance(X, pa.RecordBatch):
         return list(X.columns)
@@ -128,15 +117,14 @@ def _names(estimator: Any) -> list[str]:
     ]
 
 
-def _ask(estimator: Any) -> Any:
-    """Return what the encoder makes of its own categories, a row per category."""
-    frame = category_rows(list(estimator.categories_))
-    if hasattr(estimator, "feature_names_in_"):
-        frame.columns = estimator.feature_names_in_
-        return estimator.transform(frame)
-    if all(found.dtype == object for found in estimator.categories_):
-        return estimator.transform(frame.to_numpy(dtype=object))
-    return estimator.transform(frame.to_numpy())
+def _grouped(estimator: Any, column: int) -> NDArray[np.int64]:
+    """Return the code of each category of a column, rare ones sharing the last."""
+    mappings = getattr(estimator, "_default_to_infrequent_mappings", None)
+    mapping = mappings[column] if mappings is not None else None
+    codes = np.arange(len(estimator.categories_[column]))
+    if mapping is not None:
+        codes[: len(mapping)] = mapping  # a missing value of an OrdinalEncoder is not in it
+    return codes
 
 
 def _refuse_unknown(X: Block, column: int, row: int, name: str, step: str) -> CellError:
@@ -163,9 +151,8 @@ class OneHotKernel:
         self.dtype = np.dtype(estimator.dtype)
         self._names = _names(estimator)
         self._indexes = [CategoryIndex(found) for found in estimator.categories_]
-        answers = _ask(estimator)
-        self.width: int | None = int(answers.shape[1])
         widths = np.asarray(estimator._n_features_outs)
+        self.width: int | None = int(widths.sum())
         starts = np.concatenate([[0], np.cumsum(widths)])
         self._refuses = estimator.handle_unknown == "error"
         groups_unknown = estimator.handle_unknown in ("infrequent_if_exist", "warn")
@@ -174,13 +161,17 @@ class OneHotKernel:
             if getattr(estimator, "_infrequent_enabled", False)
             else [None] * len(widths)
         )
+        dropped = estimator._drop_idx_after_grouping
         self._tables: list[NDArray[np.int32]] = []
-        answers = answers.tocsc() if hasattr(answers, "tocsc") else np.asarray(answers)
         for index, found in enumerate(estimator.categories_):
-            part = answers[: len(found), starts[index] : starts[index + 1]]
             table = np.full(len(found) + 1, _UNKNOWN, dtype=np.int32)
-            rows, places = part.nonzero()
-            table[rows] = places + starts[index]
+            table[:-1] = _grouped(estimator, index)
+            drop = dropped[index] if dropped is not None else None
+            if drop is not None:
+                gone = table == drop
+                table[table > drop] -= 1
+                table[gone] = _UNKNOWN
+            table[table >= 0] += np.int32(starts[index])
             rare = infrequent[index]
             if groups_unknown and rare is not None:
                 table[-1] = table[rare[0]]
@@ -244,12 +235,14 @@ class OrdinalKernel:
         self._names = _names(estimator)
         self._indexes = [CategoryIndex(found) for found in estimator.categories_]
         self._refuses = estimator.handle_unknown == "error"
-        answers = np.asarray(_ask(estimator))
         unknown = 0 if self._refuses else estimator.unknown_value
-        self._tables = [
-            np.concatenate([answers[: len(found), index], [unknown]]).astype(self.dtype)
-            for index, found in enumerate(estimator.categories_)
-        ]
+        missing = getattr(estimator, "_missing_indices", {})
+        self._tables = []
+        for index in range(len(estimator.categories_)):
+            codes = np.append(_grouped(estimator, index).astype(self.dtype), unknown)
+            if index in missing:
+                codes[missing[index]] = estimator.encoded_missing_value
+            self._tables.append(codes.astype(self.dtype))
 
     def apply(self, X: Block) -> Block:
         """See `streamlearn.prepare.base.Kernel.apply`."""

@@ -123,6 +123,11 @@ class ArraySource:
         row = 16.0 + (0 if in_memory else self._row_bytes)
         return ReaderCost(1 << 20, row if in_memory else 2 * row, row)
 
+    def lean(self, scratch_dir: str | None) -> ArraySource:
+        """See `streamlearn.source.base.Source.lean`: it is lean as it is."""
+        del scratch_dir
+        return self
+
     def read(self, fragment: Fragment, columns: Sequence[str], rows: int) -> Iterator[Chunk]:
         """See `streamlearn.source.base.Source.read`; chunks of mapped files are copies."""
         if list(columns) != self.schema.names:

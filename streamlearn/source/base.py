@@ -41,6 +41,8 @@ class ReaderCost:
     """Held for each row of the chunk being made, the chunk itself included."""
     chunk_row_bytes: float
     """Decoded bytes of one row in the finished chunk."""
+    note: str = ""
+    """What is large about it, or unusual."""
 
 
 class Source(Protocol):
@@ -68,6 +70,10 @@ class Source(Protocol):
 
     def cost(self, columns: Sequence[str]) -> ReaderCost:
         """Bytes one reader holds for these columns, from metadata."""
+        ...
+
+    def lean(self, scratch_dir: str | None) -> Source:
+        """Return the same source, read with as little memory as can be, by way of the disk."""
         ...
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 import os
 from collections.abc import Generator, Mapping, Sequence
+from dataclasses import replace
 from functools import cached_property
 from typing import Any
 
@@ -238,14 +240,26 @@ class Dataset:
     def cost(self, features: Sequence[str], roles: bool = True) -> ReaderCost:
         """Bytes one reader holds for these features."""
         cost = self.source.cost(self.stored_columns(features, roles))
-        if self.expressions is None:
+        if not self.source.schema.named:
             return cost
+        wanted = {*features, *(name for name in (self.target, self.weight) if roles and name)}
+        kept = [name for name in self.source.schema.names if name in wanted - self._computed]
+        delivered = 8.0 + self.source.cost(kept).chunk_row_bytes
+        if self.expressions is None:
+            return replace(cost, row_bytes=cost.row_bytes + 8, chunk_row_bytes=delivered)
         computed = 16.0 * len(self.expressions.derived) + 2
-        return ReaderCost(
-            cost.fixed_bytes + (8 << 20),
-            cost.row_bytes + cost.chunk_row_bytes + 2 * computed,
-            cost.chunk_row_bytes + computed,
+        return replace(
+            cost,
+            fixed_bytes=cost.fixed_bytes + (8 << 20),
+            row_bytes=cost.row_bytes + 8 + cost.chunk_row_bytes + 2 * computed,
+            chunk_row_bytes=delivered + computed,
         )
+
+    def lean(self, scratch_dir: str | None) -> Dataset:
+        """Return the same data, read with as little memory as can be, by way of the disk."""
+        found = copy.copy(self)
+        found.source = self.source.lean(scratch_dir)
+        return found
 
     def read(
         self, fragment: Fragment, features: Sequence[str], rows: int, *, roles: bool = True

@@ -52,6 +52,8 @@ class ChunkRead(Event):
     peak_bytes: int
     """Highest since the chunk before."""
     chunk_rows: int
+    mapped_bytes: int = 0
+    """Of them pages of files."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +102,7 @@ class Reclaimed(Event):
     """Memory was given back."""
 
     kind: str
-    """"arrow pool", "malloc_trim" or "gc"."""
+    """"arrow pool", "malloc_trim", "library pages" or "gc"."""
     given_back_bytes: int
     rss_bytes: int
 

@@ -22,8 +22,9 @@ _SOFT, _HARD = 0.85, 0.95
 _LEAST_ROWS = 256
 _CALM_CHUNKS = 16
 _RECLAIM_EVERY_S = 0.25
-_GC_SHARE = 0.05
-"""Garbage collection may take this share of the time."""
+_DEAR = ("library pages", "gc")
+_DEAR_SHARE = 0.05
+"""The dear ways of giving memory back may take this share of the time."""
 
 
 @dataclass(frozen=True)
@@ -37,6 +38,8 @@ class MemoryUse:
     """Highest resident memory from the call to its return."""
     exact: bool
     """Whether measured is the kernel's high-water mark, or the highest sample."""
+    monitor_s: float = 0.0
+    """Seconds that watching took."""
 
     @property
     def within(self) -> bool:
@@ -80,6 +83,7 @@ class Governor:
     ) -> None:
         self.limit_bytes = limit_bytes
         self.chunk_rows = chunk_rows
+        self.readers: int | None = None
         self.peak_bytes = 0
         self._most_rows = chunk_rows
         self._probe = probe
@@ -88,7 +92,10 @@ class Governor:
         self._clock = clock
         self._began = clock()
         self._reclaimed_at = -_RECLAIM_EVERY_S
-        self._collecting_s = 0.0
+        self._dear_s = 0.0
+        self._began_with = self._held = probe.rss()
+        self._cost = 0.0
+        self.monitor_s = 0.0
         self._calm = 0
         self._lag = lag
         self._settling = 0
@@ -116,40 +123,63 @@ class Governor:
         MemoryBudgetError
             If the process holds more than its budget and nothing more can be given back.
         """
+        began = self._clock()
         peak = self._probe.peak()
         rss = self._probe.rss()
+        mapped = self._probe.mapped()
         self.peak_bytes = max(self.peak_bytes, peak)
         self._probe.reset()
-        self._emit(ChunkRead(self.seconds, rows_read, rss, peak, self.chunk_rows))
-        self._adapt(peak)
+        self._emit(ChunkRead(self.seconds, rows_read, rss, peak, self.chunk_rows, mapped))
+        self._adapt(peak, rss)
         if rss > _SOFT * self.limit_bytes:
             rss = self._reclaim(rss, force=rss > _HARD * self.limit_bytes)
+        self.monitor_s += self._clock() - began
         if rss > self.limit_bytes:
-            raise MemoryBudgetError(
-                f"the process holds {format_bytes(rss)} after {rows_read:,} rows of this pass, "
-                f"above the budget of {format_bytes(self.limit_bytes)}, and nothing more can be "
-                f"given back; use a budget of {format_bytes(rss * 1.25)} or more"
-            )
+            raise self._over(rss, mapped, rows_read)
 
-    def _adapt(self, peak: int) -> None:
-        """Shrink at once, then wait until the chunks of the old size are gone; grow slowly."""
+    def _over(self, rss: int, mapped: int, rows_read: int) -> MemoryBudgetError:
+        anonymous, files = rss - mapped, self._probe.mapped()
+        return MemoryBudgetError(
+            f"the process holds {format_bytes(rss)} after {rows_read:,} rows of this pass, above "
+            f"the budget of {format_bytes(self.limit_bytes)}, and nothing more can be given back: "
+            f"{format_bytes(anonymous)} of it are its own and {format_bytes(files)} pages of "
+            f"files; it held {format_bytes(self._began_with)} when the run began. Use a budget of "
+            f"{format_bytes(rss * 1.25)} or more, or hold less beside the run"
+        )
+
+    def _adapt(self, peak: int, rss: int) -> None:
+        """Shrink at once, then wait until the chunks of the old size are gone; grow slowly.
+
+        How far it grows goes by the highest cost of a row seen at a peak, not by what is free
+        between chunks.
+        """
         self._settling = max(0, self._settling - 1)
+        self._held = min(self._held, rss)
+        self._cost = max(0.95 * self._cost, (peak - self._held) / self.chunk_rows)
         if peak > _HARD * self.limit_bytes:
             self._calm = 0
-            if not self._settling:
+            if self._settling:
+                return
+            reason = f"peak {format_bytes(peak)} is above {_HARD:.0%} of {format_bytes(self.limit_bytes)}"
+            if self.chunk_rows > _LEAST_ROWS:
                 # What was too much once is not tried again.
                 self._most_rows = max(_LEAST_ROWS, self.chunk_rows * 3 // 4)
-                self._resize(
-                    max(_LEAST_ROWS, self.chunk_rows // 2),
-                    f"peak {format_bytes(peak)} is above {_HARD:.0%} of "
-                    f"{format_bytes(self.limit_bytes)}",
-                )
+                self._resize(max(_LEAST_ROWS, self.chunk_rows // 2), reason)
+            elif self.readers is None or self.readers > 1:
+                self.readers = 1
+                self._emit(ChunkResized(self.seconds, self.chunk_rows, self.chunk_rows, reason))
         elif peak < _SOFT * self.limit_bytes and self.chunk_rows < self._most_rows:
             self._calm += 1
             if self._calm >= _CALM_CHUNKS and not self._settling:
                 self._calm = 0
-                rows = min(self._most_rows, self.chunk_rows * 3 // 2)
-                self._resize(rows, f"{_CALM_CHUNKS} chunks stayed below {_SOFT:.0%} of the budget")
+                fitting = (_SOFT * self.limit_bytes - rss) / max(self._cost, 1.0)
+                rows = int(min(self._most_rows, self.chunk_rows * 3 // 2, fitting))
+                if rows > self.chunk_rows:
+                    self._resize(
+                        rows,
+                        f"{_CALM_CHUNKS} chunks stayed below {_SOFT:.0%} of the budget, and a row "
+                        f"costs {format_bytes(self._cost)} at the peak",
+                    )
 
     def reclaim(self) -> None:
         """Give back what is free, cheaply: between passes, when references are gone."""
@@ -161,12 +191,12 @@ class Governor:
             return rss
         self._reclaimed_at = now
         for kind, give_back in self._reclaimers:
-            if kind == "gc":
-                if rss < _HARD * self.limit_bytes or self._collecting_s > _GC_SHARE * (now + 1):
+            if kind in _DEAR:
+                if rss < _HARD * self.limit_bytes or self._dear_s > _DEAR_SHARE * (now + 1):
                     continue
                 start = self._clock()
                 give_back()
-                self._collecting_s += self._clock() - start
+                self._dear_s += self._clock() - start
             else:
                 give_back()
             after = self._probe.rss()

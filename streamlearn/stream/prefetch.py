@@ -27,6 +27,7 @@ def ordered(
     *,
     threads: int,
     depth: int | None,
+    most: Callable[[], int | None] = lambda: None,
 ) -> Generator[R, None, None]:
     """Run ``work`` on each task in threads, and yield what they yield in the order of the tasks.
 
@@ -40,6 +41,8 @@ def ordered(
         With 0, everything runs in the caller's thread.
     depth : int or None
         Results of one task that may wait; None: any number.
+    most : callable
+        Says how many tasks may be under way from now on; None: as many as there are threads.
 
     Yields
     ------
@@ -64,18 +67,20 @@ def ordered(
     lanes: deque[_Lane[R]] = deque()
     remaining = iter(tasks)
 
-    def take_up() -> None:
+    def take_up() -> bool:
         for task in remaining:
             lanes.append(_Lane(depth, stop))
             pool.submit(lanes[-1].run, work, task)
-            return
+            return True
+        return False
 
     try:
         for _ in range(threads + 1):
             take_up()
         while lanes:
             yield from lanes.popleft()
-            take_up()
+            while len(lanes) < min(threads + 1, most() or threads + 1) and take_up():
+                pass
     finally:
         stop.set()
         pool.shutdown(wait=True, cancel_futures=True)

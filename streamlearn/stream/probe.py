@@ -19,6 +19,10 @@ class Probe(Protocol):
         """Resident memory now, file-mapped pages included."""
         ...
 
+    def mapped(self) -> int:
+        """Resident pages of files now: they give way where anonymous ones do not; 0 if unknown."""
+        ...
+
     def peak(self) -> int:
         """Highest resident memory since the last `reset`."""
         ...
@@ -44,6 +48,10 @@ class KernelProbe:
     def rss(self) -> int:
         """See `Probe.rss`."""
         return int(os.pread(self._statm, 128, 0).split()[1]) * self._page
+
+    def mapped(self) -> int:
+        """See `Probe.mapped`."""
+        return int(os.pread(self._statm, 128, 0).split()[2]) * self._page
 
     def peak(self) -> int:
         """See `Probe.peak`."""
@@ -77,6 +85,10 @@ class PsutilProbe:
         now = int(self._process.memory_info().rss)
         self._highest = max(self._highest, now)
         return now
+
+    def mapped(self) -> int:
+        """See `Probe.mapped`."""
+        return int(getattr(self._process.memory_info(), "shared", 0))
 
     def peak(self) -> int:
         """See `Probe.peak`."""

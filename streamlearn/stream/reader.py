@@ -75,7 +75,11 @@ class Reader:
     def parts(self) -> Generator[Part, None, None]:
         """Yield all rows in source order, whatever the threads."""
         stream = ordered(
-            self.dataset.fragments, self.fragment, threads=self.threads, depth=self.depth
+            self.dataset.fragments,
+            self.fragment,
+            threads=self.threads,
+            depth=self.depth,
+            most=lambda: self.governor.readers,
         )
         with closing(stream) as parts:
             yield from parts

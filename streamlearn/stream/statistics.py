@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -35,8 +35,15 @@ class Statistics:
     """The first rows, as read."""
 
 
+Watch = Callable[[Sequence[PassState], int], None]
+"""Told after every chunk what states there are, and how many rows have been read."""
+
+
 def statistics_pass(
-    reader: Reader, root: Node | None, new_profile: Callable[[], TargetProfile] | None
+    reader: Reader,
+    root: Node | None,
+    new_profile: Callable[[], TargetProfile] | None,
+    watch: Watch | None = None,
 ) -> Statistics:
     """Read all rows once; accumulate fragment by fragment, merge in source order.
 
@@ -46,11 +53,16 @@ def statistics_pass(
         Steps to learn, if any.
     new_profile : callable or None
         Makes an empty profile of the target, if it is wanted.
+    watch : callable or None
+        May raise to end the pass.
     """
     found = Statistics(profile=new_profile() if new_profile else None)
 
+    working: dict[int, PassState] = {}
+
     def work(fragment: Fragment) -> Iterator[int | Statistics]:
         mine = Statistics(profile=new_profile() if new_profile else None)
+        working[fragment.index] = mine.state
         blocks = Rebatcher(block_rows(len(reader.features)))
         for part in reader.fragment(fragment):
             count_part(part, mine.rows)
@@ -63,11 +75,21 @@ def statistics_pass(
         yield mine
 
     read = 0
-    for item in ordered(reader.dataset.fragments, work, threads=reader.threads, depth=None):
+    stream = ordered(
+        reader.dataset.fragments,
+        work,
+        threads=reader.threads,
+        depth=None,
+        most=lambda: reader.governor.readers,
+    )
+    for item in stream:
         if isinstance(item, int):
             read += item
             reader.governor.after_chunk(read)
+            if watch is not None:
+                watch([found.state, *working.copy().values()], read)
             continue
+        working.pop(min(working))
         found.state.merge(item.state)
         found.rows.read += item.rows.read
         found.rows.learned += item.rows.learned

@@ -34,6 +34,8 @@ class Sample:
     peak_bytes: int
     """Highest since the sample before."""
     chunk_rows: int
+    mapped_bytes: int = 0
+    """Of the resident memory, pages of files."""
 
 
 @dataclass(frozen=True)
@@ -46,6 +48,8 @@ class MemoryReport:
     measured_bytes: int
     exact: bool
     """Whether measured is the kernel's high-water mark."""
+    monitor_s: float = 0.0
+    """Seconds that watching memory took."""
     timeline: tuple[Sample, ...] = ()
     resizes: tuple[dict[str, Any], ...] = ()
     """Every change of the chunk size, with its reason."""
@@ -61,6 +65,7 @@ class MemoryReport:
             use.projected_bytes,
             use.measured_bytes,
             use.exact,
+            use.monitor_s,
             **parts,
         )
 
@@ -125,7 +130,14 @@ class Recorder:
     def _sample(self, event: ChunkRead) -> None:
         """Keep an even thinning of all samples, the peaks of those left out included."""
         rows = self._before + event.rows
-        taken = Sample(event.seconds, rows, event.rss_bytes, event.peak_bytes, event.chunk_rows)
+        taken = Sample(
+            event.seconds,
+            rows,
+            event.rss_bytes,
+            event.peak_bytes,
+            event.chunk_rows,
+            event.mapped_bytes,
+        )
         if self._seen % self._step and self._samples:
             last = self._samples[-1]
             if taken.peak_bytes > last.peak_bytes:

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import subprocess
-import sys
 from collections.abc import Callable, Mapping, Sequence
 from itertools import pairwise
 from typing import Any
@@ -21,7 +18,7 @@ from streamlearn.run import fit
 from streamlearn.score.base import Answers, Score
 from streamlearn.source.dataset import Dataset
 from streamlearn.testing.compare import assert_same_fit, assert_same_matrix
-from streamlearn.testing.measure import MEASURE
+from streamlearn.testing.measure import measure
 
 __all__ = [
     "check_budget_is_kept",
@@ -224,7 +221,21 @@ def check_metric_merges(
             np.testing.assert_allclose(found[name], value, rtol=rtol, atol=1e-15, err_msg=name)
 
 
-def check_budget_is_kept(code: str, limit_bytes: int, *, timeout_s: float = 600) -> dict[str, Any]:
+_REPORT = """
+import json
+memory = result.memory
+print(json.dumps({
+    "measured_bytes": memory.measured_bytes,
+    "projected_bytes": memory.projected_bytes,
+    "reserved_bytes": memory.reserved_bytes,
+    "limit_bytes": memory.limit_bytes,
+}))
+"""
+
+
+def check_budget_is_kept(
+    code: str, limit_bytes: int, *, timeout_s: float = 600, kernel_limit: int | None = None
+) -> dict[str, Any]:
     """Law 1: peak resident memory of a fresh process stays within the budget.
 
     Parameters
@@ -232,6 +243,9 @@ def check_budget_is_kept(code: str, limit_bytes: int, *, timeout_s: float = 600)
     code : str
         Python that ends with a ``result`` (of `streamlearn.fit` or `evaluate`) in scope.
     limit_bytes : int
+        The budget that the code sets.
+    kernel_limit : int, optional
+        Bytes of a memory cgroup to run it in.
 
     Returns
     -------
@@ -239,15 +253,10 @@ def check_budget_is_kept(code: str, limit_bytes: int, *, timeout_s: float = 600)
         ``peak_bytes`` as seen from outside the process, ``measured_bytes`` and
         ``projected_bytes`` as the result says, and ``reserved_bytes``.
     """
-    finished = subprocess.run(
-        [sys.executable, "-c", MEASURE, code],
-        capture_output=True,
-        text=True,
-        timeout=timeout_s,
-        check=False,
-    )
-    assert finished.returncode == 0, finished.stderr[-4000:]
-    found: dict[str, Any] = json.loads(finished.stdout.strip().splitlines()[-1])
+    finished = measure(code + _REPORT, timeout_s=timeout_s, kernel_limit=kernel_limit)
+    assert not finished.killed, "killed by the kernel"
+    assert finished.exit_code == 0, finished.errors[-4000:]
+    found = {**finished.last, "peak_bytes": finished.peak_bytes}
     for name in ("peak_bytes", "measured_bytes"):
         assert found[name] <= limit_bytes, f"{name} is {found[name]:,} of {limit_bytes:,}: {found}"
     return found

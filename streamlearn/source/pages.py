@@ -1,0 +1,148 @@
+"""How large the pages of a parquet column are: what a reader has to hold of it at once.
+
+Footers do not say. Each page begins with a header in Thrift's compact protocol, whose first
+fields are its kind and its two sizes (parquet-format, ``PageHeader``).
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+
+__all__ = ["PageSizes", "page_sizes"]
+
+_HEADER_BYTES = (256, 65_536)
+_MOST_PAGES = 32
+"""Pages looked at from a column's first: a dictionary, what uses it, and what no longer does."""
+_BOOLEANS = (1, 2)
+_INTEGERS = (4, 5, 6)
+
+
+@dataclass(frozen=True)
+class PageSizes:
+    """The largest pages of a stretch of a column, in bytes."""
+
+    stored: int
+    """Compressed."""
+    decoded: int
+    dictionary: int = 0
+    """Of the dictionary, decoded."""
+
+
+def page_sizes(handle: int, start: int, stop: int) -> PageSizes | None:
+    """Walk the page headers of a column chunk.
+
+    Parameters
+    ----------
+    handle : int
+        File descriptor.
+    start, stop : int
+        Bytes of the file that the column chunk occupies.
+
+    Returns
+    -------
+    PageSizes or None
+        None where the headers cannot be made out.
+    """
+    stored = decoded = dictionary = 0
+    at = start
+    for _ in range(_MOST_PAGES):
+        if at >= stop:
+            break
+        header = _read_header(handle, at)
+        if header is None:
+            return None
+        length, kind, unpacked, packed = header
+        if kind == 2:
+            dictionary = max(dictionary, unpacked)
+        stored, decoded = max(stored, packed), max(decoded, unpacked)
+        at += length + packed
+    return PageSizes(stored, decoded, dictionary)
+
+
+def _read_header(handle: int, at: int) -> tuple[int, int, int, int] | None:
+    for size in _HEADER_BYTES:
+        data = os.pread(handle, size, at)
+        try:
+            return _parse_header(data)
+        except IndexError:
+            continue  # the header is longer than what was read
+        except ValueError:
+            return None
+    return None
+
+
+def _parse_header(data: bytes) -> tuple[int, int, int, int]:
+    """Return the header's length, the page's kind, and its decoded and stored size."""
+    reader = _Compact(data)
+    found: dict[int, int] = {}
+    field = 0
+    while True:
+        lead = reader.byte()
+        if lead == 0:
+            break
+        field = field + (lead >> 4) if lead >> 4 else reader.signed()
+        if lead & 15 == 5:
+            found[field] = reader.signed()
+        else:
+            reader.skip(lead & 15)
+    try:
+        kind, unpacked, packed = found[1], found[2], found[3]
+    except KeyError as error:
+        raise ValueError("no page header") from error
+    if unpacked < 0 or packed < 0:
+        raise ValueError("no page header")
+    return reader.at, kind, unpacked, packed
+
+
+class _Compact:
+    """The few things of Thrift's compact protocol that a page header needs."""
+
+    def __init__(self, data: bytes) -> None:
+        self._data = data
+        self.at = 0
+
+    def byte(self) -> int:
+        self.at += 1
+        return self._data[self.at - 1]
+
+    def unsigned(self) -> int:
+        value = shift = 0
+        while True:
+            part = self.byte()
+            value |= (part & 0x7F) << shift
+            if not part & 0x80:
+                return value
+            shift += 7
+
+    def signed(self) -> int:
+        value = self.unsigned()
+        return value >> 1 ^ -(value & 1)
+
+    def skip(self, kind: int) -> None:
+        """Pass over a value of a type: a number, bytes, a list or a struct."""
+        if kind in _BOOLEANS:
+            return
+        if kind == 3:
+            self.at += 1
+        elif kind in _INTEGERS:
+            self.unsigned()
+        elif kind == 7:
+            self.at += 8
+        elif kind == 8:
+            length = self.unsigned()
+            self.at += length
+        elif kind in (9, 10):
+            lead = self.byte()
+            count = lead >> 4 if lead >> 4 < 15 else self.unsigned()
+            for _ in range(count):
+                self.skip(lead & 15)
+        elif kind == 12:
+            while lead := self.byte():
+                if not lead >> 4:
+                    self.signed()
+                self.skip(lead & 15)
+        else:
+            raise ValueError(f"type {kind} in a page header")
+        if self.at > len(self._data):
+            raise IndexError
