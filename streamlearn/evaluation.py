@@ -200,6 +200,7 @@ class Evaluating:
                 Term("answers", 64 * _BLOCK_ROWS),
             ),
             note=cost.note,
+            most_rows=self._data.longest_rows,
         )
 
     def run(self, memory: MemoryPlan, governor: Governor, recorder: Recorder) -> Evaluation:

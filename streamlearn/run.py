@@ -23,6 +23,7 @@ from streamlearn.source.dataset import Dataset, scan
 from streamlearn.stream.budget import resolve_budget
 from streamlearn.stream.events import Listener
 from streamlearn.stream.governor import Governor
+from streamlearn.stream.hard_limit import hard_limit as keep_to
 from streamlearn.stream.probe import Probe, make_probe
 from streamlearn.stream.reclaim import lean_arrow, trim_malloc, unmap_libraries
 from streamlearn.stream.timeline import Recorder
@@ -79,6 +80,7 @@ def fit(
     data: Any,
     *,
     memory_budget: str | int | None = "auto",
+    hard_limit: bool = False,
     chunk_size: int | None = None,
     batch_size: int | None = None,
     epochs: int = 1,
@@ -106,6 +108,9 @@ def fit(
         Highest resident memory the process may reach: ``"512MB"``, ``"2GiB"``, ``"50%"`` of
         what is available, ``"+300MB"`` above what it holds now; ``"auto"`` is half of what is
         available.
+    hard_limit : bool, default False
+        Let the kernel refuse memory beyond the budget, so that an overrun ends as a
+        `MemoryBudgetError` and not as a killed process (Linux).
     chunk_size : int, optional
         Rows read at once; by default what the budget allows. Changes no bit of the model.
     batch_size : int, optional
@@ -165,6 +170,7 @@ def fit(
     """
     options = Options(
         memory_budget=memory_budget,
+        hard_limit=hard_limit,
         chunk_size=chunk_size,
         batch_size=batch_size,
         epochs=epochs,
@@ -189,6 +195,8 @@ def fit(
             stack.enter_context(lean_arrow())
             stack.enter_context(_one_blas_thread())
             reserved, limit = _measure(probe, memory_budget)
+            if hard_limit:
+                stack.enter_context(keep_to(limit, reserved))
             job = take_apart(estimator, data, options)
             plan = make_plan(job, limit, reserved)
             governor = Governor(
@@ -211,6 +219,7 @@ def evaluate(
     data: Any,
     *,
     memory_budget: str | int | None = "auto",
+    hard_limit: bool = False,
     chunk_size: int | None = None,
     threads: int | None = None,
     listeners: Sequence[Listener] = (),
@@ -222,7 +231,7 @@ def evaluate(
     model : Result, path of a run folder, or fitted scikit-learn predictor
     data : Dataset, or what `streamlearn.scan` takes
         With a target, and the columns the model was fitted on.
-    memory_budget, chunk_size, threads, listeners
+    memory_budget, hard_limit, chunk_size, threads, listeners
         As for `fit`.
 
     Returns
@@ -243,8 +252,12 @@ def evaluate(
     probe = make_probe()
     recorder = Recorder(listeners)
     try:
-        with lean_arrow(), _one_blas_thread():
+        with ExitStack() as stack:
+            stack.enter_context(lean_arrow())
+            stack.enter_context(_one_blas_thread())
             reserved, limit = _measure(probe, memory_budget)
+            if hard_limit:
+                stack.enter_context(keep_to(limit, reserved))
             if isinstance(model, str | os.PathLike):
                 model = load(model)
             estimator = model.estimator if isinstance(model, Result) else model

@@ -8,6 +8,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+import click
+
+from streamlearn.errors import MemoryBudgetError
 from streamlearn.sizes import format_bytes, format_seconds
 from streamlearn.stream.events import (
     BatchLearned,
@@ -20,8 +23,9 @@ from streamlearn.stream.events import (
     PassStarted,
     Warned,
 )
+from streamlearn.stream.timeline import MemoryReport
 
-__all__ = ["Progress", "show_progress"]
+__all__ = ["Progress", "exit_code_of", "show_progress"]
 
 _PLAIN_EVERY_S = 5.0
 
@@ -86,6 +90,14 @@ class Progress:
         if self.loss is not None:
             parts.append(f"loss {self.loss:.4g}")
         return "  ".join(parts)
+
+
+def exit_code_of(memory: MemoryReport) -> int:
+    """Say that a budget was not kept, where that is so, and return the exit code."""
+    if memory.within:
+        return 0
+    click.echo(f"error: the memory budget was not kept: {memory}", err=True)
+    return MemoryBudgetError.exit_code
 
 
 @contextmanager

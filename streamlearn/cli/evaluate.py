@@ -23,7 +23,7 @@ def command(run: str, data: tuple[str, ...], **options: Any) -> int:
     Target, features, computed columns and the condition on rows are those of the run, unless
     given anew.
     """
-    from streamlearn.cli.display import show_progress
+    from streamlearn.cli.display import exit_code_of, show_progress
     from streamlearn.result import load
     from streamlearn.run import evaluate
     from streamlearn.stream.budget import resolve_budget
@@ -49,4 +49,4 @@ def command(run: str, data: tuple[str, ...], **options: Any) -> int:
         click.echo(found.to_json())
     elif not quiet:
         click.echo(repr(found))
-    return 0
+    return exit_code_of(found.memory)

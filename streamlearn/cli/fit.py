@@ -15,7 +15,7 @@ from streamlearn.cli.options import (
     open_dataset,
     settings,
 )
-from streamlearn.errors import MemoryBudgetError, UsageError
+from streamlearn.errors import UsageError
 
 __all__ = ["command", "make_estimator"]
 
@@ -59,7 +59,7 @@ def command(data: tuple[str, ...], **options: Any) -> int:
     taken apart.
     """
     from streamlearn.bundle import metrics_of, refuse_occupied
-    from streamlearn.cli.display import show_progress
+    from streamlearn.cli.display import exit_code_of, show_progress
     from streamlearn.report.text import result_summary
     from streamlearn.run import explain, fit
 
@@ -81,7 +81,4 @@ def command(data: tuple[str, ...], **options: Any) -> int:
         click.echo(json.dumps({**metrics_of(result), "run": result.path}, indent=2))
     elif not quiet:
         click.echo(result_summary(result))
-    if not result.memory.within:
-        click.echo(f"error: the memory budget was not kept: {result.memory}", err=True)
-        return MemoryBudgetError.exit_code
-    return 0
+    return exit_code_of(result.memory)

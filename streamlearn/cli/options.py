@@ -79,6 +79,11 @@ def memory_options(function: F) -> F:
             metavar="SIZE",
             help="Highest resident memory: 512MB, 2GiB, 50%, auto.",
         ),
+        click.option(
+            "--hard-limit",
+            is_flag=True,
+            help="Let the kernel refuse memory beyond the budget: an error, and no killed process.",
+        ),
         click.option("--chunk-size", type=ROWS, help="Rows read at once, at most."),
         click.option("--threads", type=click.IntRange(1), help="By default the number of cores."),
         click.option("-q", "--quiet", is_flag=True, help="Show no progress."),

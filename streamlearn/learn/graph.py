@@ -47,7 +47,7 @@ class PassState:
                 error.row, error.column, f"{error.message} (step {leaf.path!r})"
             ) from None
         except (ValueError, TypeError, pa.ArrowException) as error:
-            if isinstance(error, DataError):
+            if isinstance(error, DataError | MemoryError):
                 raise
             name = type(leaf.estimator).__name__
             raise DataError(f"step {leaf.path!r} ({name}) cannot learn: {error}") from error

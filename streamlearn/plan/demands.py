@@ -65,6 +65,7 @@ def statistics_demand(
         further_readers=int(job.threads > 1 and len(job.data.fragments) >= job.threads),
         remedy="fewer features",
         note=cost.note,
+        most_rows=job.data.longest_rows,
     )
 
 
@@ -115,6 +116,7 @@ def learn_demand(job: Job, batch: int, classes: int, *, known: bool) -> Demand:
         2,
         tuple(held),
         note=cost.note,
+        most_rows=job.data.longest_rows,
         remedy=remedy or "a smaller batch_size, or fewer features",
     )
 

@@ -24,6 +24,7 @@ class Options:
     """What the user asked for."""
 
     memory_budget: str | int | None = "auto"
+    hard_limit: bool = False
     chunk_size: int | None = None
     batch_size: int | None = None
     epochs: int = 1

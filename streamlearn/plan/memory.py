@@ -17,8 +17,8 @@ __all__ = ["Demand", "MemoryPlan", "Term", "block_rows", "plan_memory", "smalles
 
 _BLOCK_ROWS = 8_192
 _BLOCK_CELLS = 1 << 20
-_SLACK_BYTES = 24_000_000
-"""Allocator slack, and modules imported on the way."""
+_SLACK_BYTES = 44_000_000
+"""Of the allocators; modules imported on the way; library pages given back and used again."""
 _THREAD_BYTES = 16_000_000
 """What a further thread keeps in the allocator's arenas."""
 _FILL = 0.9
@@ -28,6 +28,8 @@ _GOOD_ROWS = 16_384
 """Chunks this long are read as fast as longer ones; a further reader is worth less than that."""
 _MOST_ROWS = 65_536
 _CHUNK_BYTES = 16_000_000
+_READ_FACTOR = 3.3
+"""A reader holds about so many times the decoded rows."""
 _MB = 1_000_000
 
 
@@ -77,6 +79,8 @@ class Demand:
 
     note: str = ""
     """What is large about a reader."""
+    most_rows: int = _MOST_ROWS
+    """Rows of the longest chunk there can be."""
 
     def terms(self, chunk_rows: int, readers: int, *, further: bool = False) -> tuple[Term, ...]:
         """Return what the pass holds with this chunk size and as many readers."""
@@ -144,7 +148,7 @@ def plan_memory(
     >>> demand = Demand("learn", 10_000_000, 500, 150, 2, (Term("batch", 5_000_000),))
     >>> plan = plan_memory([demand], limit_bytes=512_000_000, reserved_bytes=200_000_000)
     >>> plan.chunk_rows, plan.projected_bytes
-    (65536, 291428800)
+    (65536, 311428800)
     """
     most = chunk_size or _default_rows(demands)
     least = min(most, _LEAST_ROWS)
@@ -206,8 +210,13 @@ def _peak(demands: Sequence[Demand], rows: int, readers: int, further: bool) -> 
 
 
 def _default_rows(demands: Sequence[Demand]) -> int:
-    widest = max((demand.chunk_row_bytes for demand in demands), default=1.0)
-    return int(max(_LEAST_ROWS, min(_MOST_ROWS, _CHUNK_BYTES / max(1.0, widest))))
+    widest = max(
+        (max(demand.chunk_row_bytes, demand.row_bytes / _READ_FACTOR) for demand in demands),
+        default=1.0,
+    )
+    most = max((demand.most_rows for demand in demands if demand.row_bytes), default=_MOST_ROWS)
+    rows = min(_MOST_ROWS, most, _CHUNK_BYTES / max(1.0, widest))
+    return int(max(min(_LEAST_ROWS, most), rows))
 
 
 def _does_not_fit(

@@ -43,7 +43,7 @@ def _neutral(field: Field, rows: int) -> pa.Array:
 def matrix_dtype(block: Block) -> np.dtype[Any]:
     """Return the dtype scikit-learn's scalers would give these columns: float32 or float64."""
     if isinstance(block, pa.RecordBatch):
-        kinds = [_numpy_dtype(column.type) for column in block.columns]
+        kinds = [_numpy_dtype(kind) for kind in set(block.schema.types)]
         found = np.result_type(*kinds) if kinds else np.dtype(np.float64)
     else:
         found = block.dtype
@@ -89,10 +89,11 @@ def numbers(
     """
     if not isinstance(block, pa.RecordBatch):
         return np.asarray(block, dtype=dtype or matrix_dtype(block))
-    for name, column in zip(block.schema.names, block.columns, strict=True):
-        if not Field(name, column.type).is_number:
+    for kind in set(block.schema.types):
+        if not Field("", kind).is_number:
+            name = next(item.name for item in block.schema if item.type == kind)
             raise CellError(
-                None, name, f"{column.type} where numbers are needed; encode it, or leave it out"
+                None, name, f"{kind} where numbers are needed; encode it, or leave it out"
             )
     shape = (block.num_rows, block.num_columns)
     out: NDArray[Any] = np.empty(shape, dtype or matrix_dtype(block), order=order)

@@ -188,6 +188,11 @@ class Dataset:
         """Rows stored, before any filter."""
         return sum(fragment.rows for fragment in self.fragments)
 
+    @cached_property
+    def longest_rows(self) -> int:
+        """Rows of the longest fragment."""
+        return max((fragment.rows for fragment in self.fragments), default=0)
+
     @property
     def has_target(self) -> bool:
         """Whether there is something to predict."""
@@ -243,7 +248,8 @@ class Dataset:
         if not self.source.schema.named:
             return cost
         wanted = {*features, *(name for name in (self.target, self.weight) if roles and name)}
-        kept = [name for name in self.source.schema.names if name in wanted - self._computed]
+        wanted -= self._computed
+        kept = [name for name in self.source.schema.names if name in wanted]
         delivered = 8.0 + self.source.cost(kept).chunk_row_bytes
         if self.expressions is None:
             return replace(cost, row_bytes=cost.row_bytes + 8, chunk_row_bytes=delivered)

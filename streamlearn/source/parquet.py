@@ -133,6 +133,8 @@ class ParquetSource:
                 metadata = pq.read_metadata(file)
                 stored = metadata.schema.to_arrow_schema()
                 status = os.stat(file)
+            except MemoryError:
+                raise
             except (OSError, pa.ArrowException) as error:
                 raise SourceError(f"{file}: cannot be read as parquet: {error}") from error
             digest.update(
@@ -258,6 +260,8 @@ class ParquetSource:
                 else:
                     batches = self._direct(file, fragment, names, rows)
                 yield from self._chunks(fragment, columns, batches)
+        except MemoryError:  # Arrow's is one of its own exceptions too
+            raise
         except (OSError, pa.ArrowException) as error:
             raise SourceError(
                 f"{fragment.path}, row group {fragment.part}: cannot be read: {error}"
