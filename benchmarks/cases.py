@@ -29,6 +29,8 @@ class Case:
     name: str
     title: str
     budget: str
+    data: str
+    """Name of the data: cases of one name share them."""
     make: Callable[[Path, float], None]
     """Writes the data into a folder, at a share of the full size."""
     code: str
@@ -67,6 +69,7 @@ def _dense(rows: int) -> Callable[[Path, float], None]:
 
 
 def _taxi(folder: Path, share: float) -> None:
+    """Mixed columns, with gaps, of two hundred categories and more."""
     generate_taxi(folder, int(20_000_000 * share))
 
 
@@ -286,6 +289,7 @@ CASES: tuple[Case, ...] = (
         "dense",
         "dense, 28 float32, 100 M rows (11.6 GB decoded)",
         "512MB",
+        "dense",
         _dense(100_000_000),
         _scaled(),
         0.06,
@@ -296,6 +300,7 @@ CASES: tuple[Case, ...] = (
         "dense-smallest",
         "dense, 28 float32, 10 M rows, the smallest budget",
         "352MB",
+        "dense-10M",
         _dense(10_000_000),
         _scaled(),
         0.4,
@@ -306,6 +311,7 @@ CASES: tuple[Case, ...] = (
         "one-row-group",
         "one row group of 10 M x 20 float64",
         "512MB",
+        "one-row-group",
         _one_group,
         _scaled(),
         0.4,
@@ -316,6 +322,7 @@ CASES: tuple[Case, ...] = (
         "one-page",
         "one page per column, 3 M x 20 float64",
         "512MB",
+        "one-page",
         _one_page,
         _scaled(),
         1.0,
@@ -326,6 +333,7 @@ CASES: tuple[Case, ...] = (
         "wide-20",
         "5,000 columns x 50 k rows, 20 used",
         "384MB",
+        "wide",
         _wide,
         _scaled(f", features={_TWENTY}"),
         0.5,
@@ -336,6 +344,7 @@ CASES: tuple[Case, ...] = (
         "wide-all",
         "5,000 columns x 50 k rows, all used",
         "1024MB",
+        "wide",
         _wide,
         _scaled(),
         0.5,
@@ -346,6 +355,7 @@ CASES: tuple[Case, ...] = (
         "strings",
         "texts of 10 bytes, then of 10 kB",
         "512MB",
+        "strings",
         _strings,
         _STRINGS_CODE,
         0.15,
@@ -354,6 +364,7 @@ CASES: tuple[Case, ...] = (
         "many-files",
         "20,000 files of 500 rows x 40 float64",
         "384MB",
+        "many-files",
         _many_files,
         _scaled(),
         0.125,
@@ -364,6 +375,7 @@ CASES: tuple[Case, ...] = (
         "ids",
         "one-hot of 2 M distinct ids, 10 classes",
         "384MB",
+        "ids",
         _ids,
         _IDS_CODE.format(options=""),
         0.5,
@@ -373,6 +385,7 @@ CASES: tuple[Case, ...] = (
         "ids-grouped",
         "the same with max_categories=1000",
         "384MB",
+        "ids",
         _ids,
         _IDS_CODE.format(options=", max_categories=1000"),
         0.5,
@@ -381,6 +394,7 @@ CASES: tuple[Case, ...] = (
         "taxi",
         "taxi-like, 20 M rows, mixed pipeline, 3 epochs",
         "448MB",
+        "taxi",
         _taxi,
         _TAXI_CODE,
         0.15,
@@ -389,6 +403,7 @@ CASES: tuple[Case, ...] = (
         "other-thread",
         "another thread takes 150 MB mid-run",
         "640MB",
+        "dense-10M",
         _dense(10_000_000),
         _OTHER_THREAD + _scaled(),
         0.6,

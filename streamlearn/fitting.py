@@ -15,7 +15,7 @@ from streamlearn.learn.target import TargetProfile
 from streamlearn.manifest import manifest_of
 from streamlearn.plan.demands import finish_demand, learn_demand, output_bytes, save_demand
 from streamlearn.plan.job import Job
-from streamlearn.plan.memory import Demand
+from streamlearn.plan.memory import Demand, MemoryPlan, Term
 from streamlearn.plan.order import plan_shuffle
 from streamlearn.plan.plan import Plan
 from streamlearn.plan.projection import fit_into
@@ -52,6 +52,7 @@ class Fitting:
         self.profile: TargetProfile | None = None
         self.warnings: list[str] = []
         self.number = 0
+        self.name = ""
 
     def run(self) -> Result:
         """Learn the statistics, then the model, and put the estimator together."""
@@ -94,7 +95,7 @@ class Fitting:
             learning = schedule(steps)
             found = self._one_pass(learning[0] if learning else [], steps)
             sample = _with_columns(sample, found.sample)
-            self._foresee(learning[0] if learning else [], found.state)
+            self._foresee(self.name, learning[0] if learning else [], found.state)
             steps.settle(sample, found.state)
             first = False
 
@@ -115,7 +116,7 @@ class Fitting:
                 return TargetProfile(classes=classes, rows=total)
 
         begin = self.governor.seconds
-        name = "statistics" if self.number == 1 else f"statistics, pass {self.number}"
+        self.name = name = "statistics" if self.number == 1 else f"statistics, pass {self.number}"
         self.governor.tell(
             PassStarted(begin, name, self.number, len(self.plan.passes), job.data.rows)
         )
@@ -155,7 +156,7 @@ class Fitting:
 
         return watch
 
-    def _foresee(self, learned: Sequence[Leaf], state: PassState) -> None:
+    def _foresee(self, name: str, learned: Sequence[Leaf], state: PassState) -> None:
         """Check the budget before steps that have grown with the data are fitted."""
         grown = state.growth()
         for leaf in learned:
@@ -170,8 +171,26 @@ class Fitting:
                 found.append(learn_demand(self.job, self.plan.batch_rows or 1, classes, known=True))
             return found
 
+        counted = sum(item.state_bytes for leaf in learned for item in leaf.growth)
+        self._count_in(name, Term("distinct values counted", counted))
         memory = self.plan.memory
-        fit_into(self.job, demands, memory.limit_bytes, memory.reserved_bytes, memory.readers)
+        self._revise(
+            fit_into(self.job, demands, memory.limit_bytes, memory.reserved_bytes, memory.readers)
+        )
+
+    def _count_in(self, name: str, term: Term) -> None:
+        """Add to the plan what a pass turned out to hold."""
+        memory = self.plan.memory
+        passes = tuple(
+            (item, (*terms, term) if item == name else terms) for item, terms in memory.passes
+        )
+        held = max(sum(part.size_bytes for part in terms) for _, terms in passes)
+        self.plan = replace(
+            self.plan,
+            memory=replace(
+                memory, passes=passes, projected_bytes=max(memory.projected_bytes, held)
+            ),
+        )
 
     def _classes(self) -> int:
         if self.profile is None or not is_classifier(self.job.model):
@@ -220,14 +239,18 @@ class Fitting:
         planned = fit_into(
             self.job, demands, memory.limit_bytes, memory.reserved_bytes, memory.readers
         )
+        self._revise(planned)
+
+    def _revise(self, planned: MemoryPlan) -> None:
+        """Put what is known better now into the plan."""
+        memory = self.plan.memory
+        known = {name for name, _ in planned.passes}
         merged = replace(
             planned,
             projected_bytes=max(memory.projected_bytes, planned.projected_bytes),
             floor_bytes=max(memory.floor_bytes, planned.floor_bytes),
-            passes=(
-                *(item for item in memory.passes if item[0] not in ("learn", "save")),
-                *planned.passes,
-            ),
+            further=memory.further,
+            passes=(*(item for item in memory.passes if item[0] not in known), *planned.passes),
         )
         self.plan = replace(self.plan, memory=merged)
         self.governor.chunk_rows = min(self.governor.chunk_rows, merged.chunk_rows)

@@ -12,8 +12,10 @@ from streamlearn.testing.laws import (
     check_same_bits,
     check_statistics_merge,
 )
+from streamlearn.testing.measure import Measured, measure, why_no_kernel_limit
 
 __all__ = [
+    "Measured",
     "check_budget_is_kept",
     "check_every_row_once",
     "check_kernel_equals_transform",
@@ -21,4 +23,6 @@ __all__ = [
     "check_same_answer",
     "check_same_bits",
     "check_statistics_merge",
+    "measure",
+    "why_no_kernel_limit",
 ]
