@@ -6,10 +6,154 @@ import sys
 
 import pytest
 
+from benchmarks.cases import CASES
+from benchmarks.memory import prepared, run
 from streamlearn.generate import generate_dense, generate_taxi
-from streamlearn.testing import check_budget_is_kept
+from streamlearn.sizes import parse_bytes
+from streamlearn.testing import check_budget_is_kept, measure, why_no_kernel_limit
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="reads VmHWM of /proc")
+
+REPORT = """
+import hashlib, json
+memory = result.memory
+print(json.dumps({
+    "measured": memory.measured_bytes,
+    "projected": memory.projected_bytes,
+    "reserved": memory.reserved_bytes,
+    "bits": hashlib.sha256(result.estimator[-1].coef_.tobytes()).hexdigest(),
+}))
+"""
+
+
+@pytest.fixture(scope="session")
+def made(tmp_path_factory):
+    """Data of the matrix, made once for all the cases that share them."""
+    return tmp_path_factory.mktemp("matrix")
+
+
+@pytest.mark.parametrize("case", CASES, ids=[case.name for case in CASES])
+@pytest.mark.parametrize(
+    "full", [False, pytest.param(True, marks=pytest.mark.slow)], ids=["reduced", "full"]
+)
+def test_the_matrix_holds(case, full, made):
+    folder = prepared(case, made, 1.0 if full else case.reduced)
+    kept = run(case.code + REPORT, folder, case.budget)
+    assert kept.peak_bytes <= parse_bytes(case.budget)
+    if case.refused:
+        assert kept.exit_code == 1
+        last = kept.errors.strip().rpartition("\n")[2]
+        assert "MemoryBudgetError" in last
+        assert case.refused in last
+        return
+    assert kept.exit_code == 0, kept.errors[-3000:]
+    found = kept.last
+    assert found["measured"] <= parse_bytes(case.budget)
+    growth = (found["measured"] - found["reserved"]) / (found["projected"] - found["reserved"])
+    assert 0.4 <= growth <= 1.15, f"growth is {growth:.2f} of what was projected: {found}"
+    free = run(case.code + REPORT, folder, "8GB")
+    assert free.last["bits"] == found["bits"], "the budget changed the model"
+
+
+@pytest.mark.parametrize("case", CASES, ids=[case.name for case in CASES])
+@pytest.mark.parametrize(
+    "full", [False, pytest.param(True, marks=pytest.mark.slow)], ids=["reduced", "full"]
+)
+def test_the_kernel_has_no_reason_to_kill_where_it_holds_the_budget(case, full, made):
+    if why := why_no_kernel_limit():
+        pytest.skip(why)
+    folder = prepared(case, made, 1.0 if full else case.reduced)
+    found = run(case.code, folder, case.budget, limited=True)
+    assert not found.killed
+    assert found.exit_code == 0 or (case.refused and case.refused in found.errors), found.errors
+
+
+def test_a_limit_of_the_kernel_kills_what_does_not_keep_to_it():
+    if why := why_no_kernel_limit():
+        pytest.skip(why)
+    assert measure("x = b'a' * 300_000_000", kernel_limit=200_000_000).killed
+
+
+def test_the_smallest_budget_that_is_named_does(made):
+    case = next(case for case in CASES if case.name == "dense-smallest")
+    folder = prepared(case, made, case.reduced)
+    floor = "\nprint(result.plan.memory.floor_bytes)"
+    named = int(run(case.code + floor, folder, case.budget).output)
+    assert named < 300_000_000
+    found = run(case.code + REPORT, folder, str(int(named * 1.02)))
+    assert found.exit_code == 0, found.errors[-3000:]
+    assert found.peak_bytes <= named * 1.02
+
+
+def test_the_number_a_refusal_names_does(made):
+    case = next(case for case in CASES if case.name == "ids")
+    folder = prepared(case, made, case.reduced)
+    refusal = run(case.code, folder, case.budget).errors
+    enough = refusal.rpartition("memory_budget='")[2].partition("'")[0]
+    found = run(case.code + REPORT, folder, enough)
+    assert found.exit_code == 0, found.errors[-3000:]
+    assert found.peak_bytes <= parse_bytes(enough)
+
+
+def test_a_budget_below_the_floor_is_refused_at_once_and_before_any_row(made):
+    case = next(case for case in CASES if case.name == "dense-smallest")
+    folder = prepared(case, made, case.reduced)
+    code = """
+import time
+import pyarrow.parquet as pq
+import streamlearn as sl
+from streamlearn.errors import MemoryBudgetError
+from sklearn.linear_model import SGDClassifier
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+def no(*args, **kwargs): raise AssertionError("a row was read")
+pq.ParquetFile.iter_batches = no
+data = sl.scan(folder, target="label")
+began = time.perf_counter()
+try:
+    sl.fit(make_pipeline(StandardScaler(), SGDClassifier()), data, memory_budget=budget)
+except MemoryBudgetError as error:
+    print(error)
+    print(time.perf_counter() - began)
+"""
+    text, seconds = run(code, folder, "200MB").output.strip().splitlines()
+    assert "memory_budget='" in text
+    assert float(seconds) < 1.0
+
+
+HARD = """
+import numpy as np
+import streamlearn as sl
+from streamlearn.errors import MemoryBudgetError
+from sklearn.linear_model import SGDClassifier
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import FunctionTransformer, StandardScaler
+
+def hog(X):
+    np.ones({cells})
+    return X
+
+pipeline = make_pipeline(StandardScaler(), FunctionTransformer(hog), SGDClassifier(random_state=0))
+try:
+    sl.fit(pipeline, sl.scan(folder, target="label"), memory_budget=budget, hard_limit=True)
+except MemoryBudgetError as error:
+    print("refused:", error)
+else:
+    print("done")
+np.ones(100_000_000)  # the limit is gone again
+"""
+
+
+def test_a_hard_limit_turns_an_overrun_into_an_error(made):
+    case = next(case for case in CASES if case.name == "dense-smallest")
+    folder = prepared(case, made, case.reduced)
+    found = run(HARD.format(cells=100_000_000), folder, "400MB")
+    assert found.exit_code == 0, found.errors
+    assert "refused: the kernel refused memory beyond the budget of 400 MB" in found.output
+    found = run(HARD.format(cells=1_000), folder, "400MB")
+    assert found.exit_code == 0, found.errors
+    assert found.output.strip() == "done"
+
 
 TAXI = """
 import streamlearn as sl
@@ -62,12 +206,12 @@ def dense(tmp_path_factory):
 @pytest.mark.parametrize(
     ("budget", "options"),
     [
-        (384_000_000, {}),
-        (384_000_000, {"threads": 1}),
+        (300_000_000, {}),
+        (300_000_000, {"threads": 1}),
         (512_000_000, {"threads": 4, "validation": 0.1}),
         (512_000_000, {"shuffle": True}),
     ],
-    ids=["384MB", "384MB-1-thread", "512MB-4-threads-validation", "512MB-shuffled"],
+    ids=["300MB", "300MB-1-thread", "512MB-4-threads-validation", "512MB-shuffled"],
 )
 def test_mixed_taxi_rows_stay_within(taxi, budget, options):
     code = TAXI.format(folder=taxi, budget=budget, epochs=1, options=options)
@@ -78,24 +222,9 @@ def test_mixed_taxi_rows_stay_within(taxi, budget, options):
 @pytest.mark.parametrize("options", [{}, {"chunk_size": 1_000_000}], ids=["auto", "huge-chunks"])
 def test_dense_rows_larger_than_the_budget_stay_within(dense, options):
     # 5 M rows of 28 float32 columns are 560 MB decoded.
-    budget = 384_000_000
+    budget = 300_000_000
     found = check_budget_is_kept(DENSE.format(folder=dense, budget=budget, options=options), budget)
     assert found["measured_bytes"] <= 1.15 * found["projected_bytes"]
-
-
-@pytest.mark.slow
-def test_dense_rows_eight_times_the_budget_stay_within(tmp_path):
-    generate_dense(tmp_path, 30_000_000)  # 3.4 GB decoded
-    check_budget_is_kept(
-        DENSE.format(folder=str(tmp_path), budget=400_000_000, options={}), 400_000_000
-    )
-
-
-@pytest.mark.slow
-def test_taxi_rows_eight_times_the_budget_stay_within(tmp_path):
-    generate_taxi(tmp_path, 25_000_000)  # about 4 GB decoded, 1.2 GB of it in the columns read
-    code = TAXI.format(folder=str(tmp_path), budget=448_000_000, epochs=3, options={})
-    check_budget_is_kept(code, 448_000_000)
 
 
 def test_evaluation_stays_within(taxi, tmp_path):
@@ -104,23 +233,21 @@ def test_evaluation_stays_within(taxi, tmp_path):
     code = f"""
 import streamlearn as sl
 data = sl.scan({taxi!r}, target="fare_amount")
-result = sl.evaluate({str(tmp_path / "run")!r}, data, memory_budget=400_000_000)
+result = sl.evaluate({str(tmp_path / "run")!r}, data, memory_budget=300_000_000)
 """
-    check_budget_is_kept(code, 400_000_000)
+    check_budget_is_kept(code, 300_000_000)
 
 
 @pytest.mark.parametrize("threads", [1, 4])
 def test_the_model_does_not_depend_on_the_budget(taxi, threads):
     digest = "\nimport hashlib\nprint(hashlib.sha256(result.estimator[-1].coef_).hexdigest())"
-    import subprocess
-
     seen = set()
-    for budget in (384_000_000, 4_000_000_000):
+    for budget in (300_000_000, 4_000_000_000):
         for chunk in (None, 7_777):
             options = {"threads": threads, "chunk_size": chunk}
-            code = TAXI.format(folder=taxi, budget=budget, epochs=1, options=options) + digest
-            out = subprocess.run(
-                [sys.executable, "-c", code], capture_output=True, text=True, check=True
+            found = measure(
+                TAXI.format(folder=taxi, budget=budget, epochs=1, options=options) + digest
             )
-            seen.add(out.stdout.strip())
+            assert found.exit_code == 0, found.errors
+            seen.add(found.output.strip())
     assert len(seen) == 1

@@ -29,6 +29,7 @@ __all__ = ["learning_curve", "memory_chart"]
 
 _INK, _GRID, _RESIDENT, _PEAK = "#010203", "#010204", "#010205", "#010206"
 _LIMIT, _PROJECTED, _RESERVED, _SCORE = "#010207", "#010208", "#010209", "#01020a"
+_MAPPED = "#01020b"
 _PAINT = {
     _INK: "currentColor",
     _GRID: "var(--sl-grid, rgba(128, 128, 128, 0.3))",
@@ -38,6 +39,7 @@ _PAINT = {
     _PROJECTED: "var(--sl-projected, #8a6fc7)",
     _RESERVED: "var(--sl-reserved, #7f8992)",
     _SCORE: "var(--sl-score, #2b9a72)",
+    _MAPPED: "var(--sl-mapped, #5fb0a8)",
 }
 _STYLE: dict[str, Any] = {
     "axes.axisbelow": True,
@@ -87,18 +89,16 @@ def memory_chart(memory: MemoryReport) -> str:
     -------
     str
         One ``<svg>`` element, with ids that no other chart has. A second panel shows the chunk
-        size where it changed.
+        size.
     """
-    resized = bool(memory.resizes) or len({item.chunk_rows for item in memory.timeline}) > 1
     label = (
         f"Memory over the rows read: measured {format_bytes(memory.measured_bytes)} "
         f"of a limit of {format_bytes(memory.limit_bytes)}"
     )
-    with _figure(panels=2 if resized else 1) as (figure, panels):
+    with _figure(panels=2) as (figure, panels):
         samples = _thin_samples(memory.timeline)
         _draw_memory(panels[0], memory, samples)
-        if resized:
-            _draw_chunks(panels[1], samples)
+        _draw_chunks(panels[1], samples)
         panels[-1].set_xlabel("rows read, over all passes (rows)")
         _rows_axis(panels[-1].xaxis)
         return _svg(figure, label)
@@ -162,22 +162,31 @@ def _draw_memory(axes: Axes, memory: MemoryReport, samples: Sequence[Sample]) ->
     if samples:
         peaks = [item.peak_bytes / 1e6 for item in samples]
         resident = [item.rss_bytes / 1e6 for item in samples]
+        own = [(item.rss_bytes - item.mapped_bytes) / 1e6 for item in samples]
+        axes.fill_between(x, own, color=_RESIDENT, alpha=0.25, linewidth=0, label="its own")
+        if any(item.mapped_bytes for item in samples):
+            axes.fill_between(
+                x, own, resident, color=_MAPPED, alpha=0.45, linewidth=0, label="pages of files"
+            )
         # The peak lies underneath and wider, as both are often the same.
         axes.plot(x, peaks, color=_PEAK, linewidth=3.0, marker=marker, ms=7, label="chunk's peak")
         axes.plot(x, resident, color=_RESIDENT, marker=marker, ms=4, label="resident")
     else:
         _note(axes, "no sample was taken")
-    if memory.resizes:
-        axes.plot(
-            [item["rows"] for item in memory.resizes],
-            [0.02] * len(memory.resizes),
-            color=_INK,
-            linestyle="",
-            marker="^",
-            ms=4,
-            label="chunk resized",
-            transform=axes.get_xaxis_transform(),
-        )
+    given = [rows for item in memory.reclaimed for rows in item.get("rows", ())]
+    resized = [item["rows"] for item in memory.resizes]
+    for places, marker, what in ((resized, "^", "chunk resized"), (given, "v", "given back")):
+        if places:
+            axes.plot(
+                places,
+                [0.02 if marker == "^" else 0.06] * len(places),
+                color=_INK,
+                linestyle="",
+                marker=marker,
+                ms=4,
+                label=what,
+                transform=axes.get_xaxis_transform(),
+            )
     highest = max(memory.limit_bytes, memory.measured_bytes, memory.projected_bytes)
     axes.set_ylim(0, max(1.0, highest / 1e6 * 1.06))
     axes.set_ylabel("memory (MB)")

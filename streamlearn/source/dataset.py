@@ -231,13 +231,20 @@ class Dataset:
         return [name for name in self.source.schema.names if name in names]
 
     def require(self, features: Sequence[str], roles: bool = True) -> None:
-        """Refuse columns whose types disagree between files, or that some files lack.
+        """Refuse nested columns, and those whose types disagree between files or that some lack.
 
         Raises
         ------
         SchemaError
             Naming files, column, types, and what settles it.
         """
+        for name in features:
+            if pa.types.is_nested(self.schema[name].type):
+                raise SchemaError(
+                    f"column {name!r} is nested ({self.schema[name].type}), and a feature is one "
+                    "value a row: leave it out by naming the columns to learn from with features= "
+                    "or --features, or compute a plain column from it with derive="
+                )
         reconciled = getattr(self.source, "reconciled", None)
         if reconciled is not None:
             reconciled.require(self.stored_columns(features, roles))

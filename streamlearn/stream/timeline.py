@@ -21,6 +21,7 @@ from streamlearn.stream.governor import MemoryUse
 __all__ = ["MemoryReport", "Recorder", "Sample"]
 
 _TIMELINE_SAMPLES = 2_000
+_MOST_PLACES = 200
 
 
 @dataclass(frozen=True)
@@ -54,7 +55,7 @@ class MemoryReport:
     resizes: tuple[dict[str, Any], ...] = ()
     """Every change of the chunk size, with its reason."""
     reclaimed: tuple[dict[str, Any], ...] = ()
-    """What each way of giving memory back has given, in bytes."""
+    """What each way of giving memory back has given, in bytes, and after how many rows."""
 
     @classmethod
     def of(cls, use: MemoryUse, **parts: Any) -> MemoryReport:
@@ -120,9 +121,11 @@ class Recorder:
             )
         elif isinstance(event, Reclaimed):
             found = self._reclaimed.setdefault(
-                event.kind, {"kind": event.kind, "times": 0, "given_back_bytes": 0}
+                event.kind, {"kind": event.kind, "times": 0, "given_back_bytes": 0, "rows": []}
             )
             found["times"] += 1
+            if len(found["rows"]) < _MOST_PLACES:
+                found["rows"].append(self._before + self._last)
             found["given_back_bytes"] += event.given_back_bytes
         for listener in self._listeners:
             listener(event)

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from sklearn.base import clone
 from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder
 
 import streamlearn as sl
 from streamlearn.errors import DataError
+from streamlearn.learn import categories
+from streamlearn.testing.compare import assert_same_fit, assert_same_matrix
 
 ROWS = 300
 rng = np.random.default_rng(5)
@@ -244,3 +248,41 @@ def test_categories_and_rare_ones_are_those_of_any_rows(parity, kind, data):
         OrdinalEncoder(min_frequency=rare, max_categories=most),
     ):
         parity.check(encoder, table)
+
+
+@pytest.mark.parametrize("kind", ["int64", "int32", "float64"])
+@pytest.mark.parametrize(
+    "estimator",
+    [
+        OneHotEncoder(),
+        OneHotEncoder(max_categories=5),
+        OneHotEncoder(min_frequency=4),
+        OneHotEncoder(max_categories=5, drop="first"),
+        OneHotEncoder(drop="first"),
+        OneHotEncoder(max_categories=1),
+        OrdinalEncoder(),
+        OrdinalEncoder(max_categories=5),
+        OrdinalEncoder(min_frequency=3),
+    ],
+    ids=repr,
+)
+def test_very_many_numbers_are_put_in_place_as_scikit_learn_would(kind, estimator, monkeypatch):
+    monkeypatch.setattr(categories, "_LARGE_VALUES", 20)
+    rng = np.random.default_rng(0)
+    frame = pd.DataFrame(
+        {
+            "many": rng.zipf(1.3, 500).clip(max=300).astype(kind),
+            "few": rng.integers(0, 4, 500),
+            "words": rng.choice(list("xyz"), 500),
+        }
+    )
+    counted = categories.Categories(estimator)
+    for start in range(0, 500, 100):
+        part = pa.RecordBatch.from_pandas(frame[start : start + 100], preserve_index=False)
+        counted.update(part, None, None)
+    found, expected = clone(estimator), clone(estimator).fit(frame)
+    assert counted.finish(found, frame[:8]) is None
+    assert_same_fit(found, expected, rtol=0.0)
+    assert_same_matrix(found.transform(frame), expected.transform(frame), rtol=0.0)
+    (growth, *_) = counted.growth()
+    assert (growth.column, growth.count) == ("many", frame["many"].nunique())

@@ -61,7 +61,17 @@ def test_memory_chart_names_units_and_lines() -> None:
     assert "rows read, over all passes (rows)" in shown
     for line in ("limit 512 MB", "projected 300 MB", "reserved 180 MB", "resident"):
         assert line in shown
-    assert "chunk (rows)" not in shown
+    assert "chunk (rows)" in shown
+    assert "pages of files" not in shown
+
+
+def test_memory_chart_tells_pages_of_files_and_what_was_given_back() -> None:
+    given = {"kind": "arrow pool", "times": 1, "given_back_bytes": 5, "rows": [3_000]}
+    mapped = tuple(replace(item, mapped_bytes=50_000_000) for item in samples(20))
+    shown = texts(memory_chart(report(20, timeline=mapped, reclaimed=(given,))))
+    assert "pages of files" in shown
+    assert "its own" in shown
+    assert "given back" in shown
 
 
 @pytest.mark.parametrize("number", [0, 1, 2, 5_000])

@@ -26,6 +26,9 @@ class FakeProbe:
     def rss(self):
         return self.now
 
+    def mapped(self):
+        return 0
+
     def peak(self):
         return max(self.high, self.now)
 
@@ -116,6 +119,31 @@ def test_growth_waits_until_memory_has_been_calm_and_stays_below_what_was_too_mu
     for _ in range(100):
         governor.after_chunk(1)
     assert governor.chunk_rows == 6_144
+
+
+def test_growth_goes_by_what_a_row_costs_at_its_peak():
+    governor, probe, _listener = make(rows=8_192)
+    probe.high = 195 * MB  # a row costs 11.6 kB beyond the 100 MB held
+    governor.after_chunk(1)
+    probe.now = 140 * MB  # someone else holds 40 MB from here on
+    for _ in range(15):
+        governor.after_chunk(1)
+    assert governor.chunk_rows == 4_096
+    assert 140 * MB + governor.chunk_rows * 95 * MB / 8_192 < 195 * MB
+
+
+def test_with_the_smallest_chunk_fewer_fragments_are_read_at_once():
+    governor, probe, _ = make(rows=256)
+    assert governor.readers is None
+    probe.high = 195 * MB
+    governor.after_chunk(1)
+    assert governor.readers == 1
+
+
+def test_watching_is_timed():
+    governor, _, _ = make()
+    governor.after_chunk(1)
+    assert governor.monitor_s > 0
 
 
 def test_memory_is_given_back_before_it_is_too_late():
