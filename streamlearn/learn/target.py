@@ -17,6 +17,8 @@ __all__ = ["TargetProfile"]
 _SEGMENTS = 64
 _DRIFT_SHARE = 0.1
 _MOST_CLASSES = 100_000
+_MOST_FOR_DRIFT = 1_000
+"""Classes up to which they are counted by stretches too."""
 
 
 class TargetProfile:
@@ -66,10 +68,13 @@ class TargetProfile:
                     "or compute the class with derive=",
                 )
         column = pa.array(y)
-        if self._segments[segment] is None:
-            self._segments[segment] = ValueCounts()
-        self._segments[segment].add(column)
         self._counts.add(column)
+        if len(self._counts) > _MOST_FOR_DRIFT:
+            self._segments = [None] * _SEGMENTS
+        else:
+            if self._segments[segment] is None:
+                self._segments[segment] = ValueCounts()
+            self._segments[segment].add(column)
         if len(self._counts) > _MOST_CLASSES:
             raise DataError(
                 f"the target has more than {_MOST_CLASSES:,} distinct values after "
@@ -146,6 +151,8 @@ class TargetProfile:
             )
             return between / total if total > 0 else 0.0
         found, counts = self.classes()
+        if len(found) > _MOST_FOR_DRIFT:
+            return 0.0  # the stretches' counts were not kept
         position = {value: index for index, value in enumerate(found.tolist())}
         share = counts / counts.sum()
         total = float(counts.sum() * (1 - (share**2).sum()))

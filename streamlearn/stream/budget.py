@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 
 from streamlearn.errors import MemoryBudgetError, UsageError
@@ -9,6 +10,7 @@ from streamlearn.sizes import format_bytes, parse_bytes
 
 __all__ = ["available_bytes", "cgroup_limit", "resolve_budget"]
 
+log = logging.getLogger("streamlearn")
 _NO_LIMIT = 2**60
 
 
@@ -72,7 +74,8 @@ def resolve_budget(budget: str | int | None, reserved_bytes: int) -> int:
     ----------
     budget : str or int or None
         ``"512MB"``, ``"2GiB"`` or bytes; ``"auto"`` (or None) for half of what is available;
-        ``"50%"`` for a share of it; ``"+300MB"`` above what the process holds already.
+        ``"50%"`` for a share of it; ``"+300MB"`` above what the process holds already. The
+        limit of a container binds a larger budget.
     reserved_bytes : int
         What the process holds now.
 
@@ -102,6 +105,14 @@ def resolve_budget(budget: str | int | None, reserved_bytes: int) -> int:
         limit = reserved_bytes + parse_bytes(budget.strip()[1:])
     else:
         limit = parse_bytes(budget)
+    bound = cgroup_limit()
+    if bound is not None and bound < limit:
+        log.warning(
+            "the memory budget of %s is more than this container may hold; its limit of %s binds",
+            format_bytes(limit),
+            format_bytes(bound),
+        )
+        limit = bound
     if limit <= reserved_bytes:
         raise MemoryBudgetError(
             f"the memory budget is {format_bytes(limit)}, but the process holds "

@@ -39,7 +39,7 @@ class MemoryUse:
     exact: bool
     """Whether measured is the kernel's high-water mark, or the highest sample."""
     monitor_s: float = 0.0
-    """Seconds that watching took."""
+    """Seconds of processor time that watching took."""
 
     @property
     def within(self) -> bool:
@@ -123,26 +123,25 @@ class Governor:
         MemoryBudgetError
             If the process holds more than its budget and nothing more can be given back.
         """
-        began = self._clock()
-        peak = self._probe.peak()
-        rss = self._probe.rss()
-        mapped = self._probe.mapped()
+        began = time.thread_time()
+        now = self._probe.read()
+        rss, peak, mapped = now.rss, now.peak, now.mapped
         self.peak_bytes = max(self.peak_bytes, peak)
         self._probe.reset()
         self._emit(ChunkRead(self.seconds, rows_read, rss, peak, self.chunk_rows, mapped))
         self._adapt(peak, rss)
         if rss > _SOFT * self.limit_bytes:
             rss = self._reclaim(rss, force=rss > _HARD * self.limit_bytes)
-        self.monitor_s += self._clock() - began
+        self.monitor_s += time.thread_time() - began
         if rss > self.limit_bytes:
             raise self._over(rss, mapped, rows_read)
 
     def _over(self, rss: int, mapped: int, rows_read: int) -> MemoryBudgetError:
-        anonymous, files = rss - mapped, self._probe.mapped()
+        files = min(mapped, rss)
         return MemoryBudgetError(
             f"the process holds {format_bytes(rss)} after {rows_read:,} rows of this pass, above "
             f"the budget of {format_bytes(self.limit_bytes)}, and nothing more can be given back: "
-            f"{format_bytes(anonymous)} of it are its own and {format_bytes(files)} pages of "
+            f"{format_bytes(rss - files)} of it are its own and {format_bytes(files)} pages of "
             f"files; it held {format_bytes(self._began_with)} when the run began. Use a budget of "
             f"{format_bytes(rss * 1.25)} or more, or hold less beside the run"
         )
@@ -164,7 +163,9 @@ class Governor:
             if self.chunk_rows > _LEAST_ROWS:
                 # What was too much once is not tried again.
                 self._most_rows = max(_LEAST_ROWS, self.chunk_rows * 3 // 4)
-                self._resize(max(_LEAST_ROWS, self.chunk_rows // 2), reason)
+                fitting = (_SOFT * self.limit_bytes - self._held) / max(self._cost, 1.0)
+                rows = int(min(self.chunk_rows // 2, fitting))
+                self._resize(max(_LEAST_ROWS, rows), reason)
             elif self.readers is None or self.readers > 1:
                 self.readers = 1
                 self._emit(ChunkResized(self.seconds, self.chunk_rows, self.chunk_rows, reason))
@@ -213,5 +214,5 @@ class Governor:
 
     def finish(self) -> int:
         """Return the highest resident memory of the whole run, in bytes."""
-        self.peak_bytes = max(self.peak_bytes, self._probe.peak())
+        self.peak_bytes = max(self.peak_bytes, self._probe.read().peak)
         return self.peak_bytes

@@ -4,27 +4,40 @@ from __future__ import annotations
 
 import os
 import sys
+import threading
+from dataclasses import dataclass
 from typing import Protocol
 
-__all__ = ["KernelProbe", "Probe", "PsutilProbe", "make_probe"]
+__all__ = ["KernelProbe", "Probe", "PsutilProbe", "Reading", "make_probe"]
+
+
+_SAMPLE_S = 0.01
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """The process's memory at one moment, in bytes."""
+
+    rss: int
+    """Resident, file-mapped pages included."""
+    peak: int
+    """Highest resident since the last reset."""
+    mapped: int
+    """Of the resident memory, pages of files: they give way where others do not. 0 if unknown."""
 
 
 class Probe(Protocol):
-    """Readings of the process's memory, in bytes."""
+    """Readings of the process's memory."""
 
     exact_peak: bool
-    """Whether `peak` is the kernel's own high-water mark."""
+    """Whether the peak is the kernel's own high-water mark."""
+
+    def read(self) -> Reading:
+        """Return all there is to know, in one look."""
+        ...
 
     def rss(self) -> int:
-        """Resident memory now, file-mapped pages included."""
-        ...
-
-    def mapped(self) -> int:
-        """Resident pages of files now: they give way where anonymous ones do not; 0 if unknown."""
-        ...
-
-    def peak(self) -> int:
-        """Highest resident memory since the last `reset`."""
+        """Return resident memory now, in bytes, file-mapped pages included."""
         ...
 
     def reset(self) -> None:
@@ -39,25 +52,23 @@ class KernelProbe:
 
     def __init__(self) -> None:
         self._page = os.sysconf("SC_PAGE_SIZE")
-        self._pid = os.getpid()
         self._statm = os.open("/proc/self/statm", os.O_RDONLY | os.O_CLOEXEC)
         self._status = os.open("/proc/self/status", os.O_RDONLY | os.O_CLOEXEC)
         self._clear = os.open("/proc/self/clear_refs", os.O_WRONLY | os.O_CLOEXEC)
         self.reset()
 
+    def read(self) -> Reading:
+        """See `Probe.read`."""
+        # One call: each gives up the interpreter lock, and may wait for it afterwards.
+        text = os.pread(self._status, 4096, 0)
+        resident, peak, files, shared = (
+            _kilobytes(text, name) for name in (b"VmRSS:", b"VmHWM:", b"RssFile:", b"RssShmem:")
+        )
+        return Reading(resident, max(peak, resident), files + shared)
+
     def rss(self) -> int:
         """See `Probe.rss`."""
         return int(os.pread(self._statm, 128, 0).split()[1]) * self._page
-
-    def mapped(self) -> int:
-        """See `Probe.mapped`."""
-        return int(os.pread(self._statm, 128, 0).split()[2]) * self._page
-
-    def peak(self) -> int:
-        """See `Probe.peak`."""
-        text = os.pread(self._status, 4096, 0)
-        start = text.index(b"VmHWM:") + 6
-        return int(text[start : text.index(b"kB", start)]) * 1024
 
     def reset(self) -> None:
         """See `Probe.reset`."""
@@ -69,8 +80,16 @@ class KernelProbe:
             os.close(handle)
 
 
+def _kilobytes(status: bytes, name: bytes) -> int:
+    start = status.find(name)
+    if start < 0:
+        return 0
+    start += len(name)
+    return int(status[start : status.index(b"kB", start)]) * 1024
+
+
 class PsutilProbe:
-    """Elsewhere: resident memory by psutil, the peak as the highest reading taken."""
+    """Elsewhere: resident memory by psutil, the peak as the highest of a sample each 10 ms."""
 
     exact_peak = False
 
@@ -79,28 +98,34 @@ class PsutilProbe:
 
         self._process = psutil.Process()
         self._highest = 0
+        self._closed = threading.Event()
+        self._sampler = threading.Thread(
+            target=self._sample, name="streamlearn-sample", daemon=True
+        )
+        self._sampler.start()
+
+    def _sample(self) -> None:
+        while not self._closed.wait(_SAMPLE_S):
+            self.read()
+
+    def read(self) -> Reading:
+        """See `Probe.read`."""
+        found = self._process.memory_info()
+        self._highest = max(self._highest, int(found.rss))
+        return Reading(int(found.rss), self._highest, int(getattr(found, "shared", 0)))
 
     def rss(self) -> int:
         """See `Probe.rss`."""
-        now = int(self._process.memory_info().rss)
-        self._highest = max(self._highest, now)
-        return now
-
-    def mapped(self) -> int:
-        """See `Probe.mapped`."""
-        return int(getattr(self._process.memory_info(), "shared", 0))
-
-    def peak(self) -> int:
-        """See `Probe.peak`."""
-        self.rss()
-        return self._highest
+        return self.read().rss
 
     def reset(self) -> None:
         """See `Probe.reset`."""
         self._highest = 0
 
     def close(self) -> None:
-        """Nothing to close."""
+        """Stop sampling."""
+        self._closed.set()
+        self._sampler.join()
 
 
 def make_probe() -> KernelProbe | PsutilProbe:

@@ -50,7 +50,7 @@ class MemoryReport:
     exact: bool
     """Whether measured is the kernel's high-water mark."""
     monitor_s: float = 0.0
-    """Seconds that watching memory took."""
+    """Seconds of processor time that watching memory took."""
     timeline: tuple[Sample, ...] = ()
     resizes: tuple[dict[str, Any], ...] = ()
     """Every change of the chunk size, with its reason."""

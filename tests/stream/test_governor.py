@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -11,7 +12,7 @@ import pytest
 from streamlearn.errors import MemoryBudgetError
 from streamlearn.stream.events import ChunkRead, ChunkResized, Reclaimed
 from streamlearn.stream.governor import Governor
-from streamlearn.stream.probe import KernelProbe, PsutilProbe, make_probe
+from streamlearn.stream.probe import KernelProbe, PsutilProbe, Reading, make_probe
 
 MB = 1_000_000
 
@@ -26,11 +27,8 @@ class FakeProbe:
     def rss(self):
         return self.now
 
-    def mapped(self):
-        return 0
-
-    def peak(self):
-        return max(self.high, self.now)
+    def read(self):
+        return Reading(self.now, max(self.high, self.now), 0)
 
     def reset(self):
         self.resets += 1
@@ -198,17 +196,23 @@ def test_the_kernels_mark_sees_what_was_freed_again():
         probe.reset()
         block = np.ones(50_000_000 // 8)
         del block
-        assert probe.peak() - before > 45_000_000
+        assert probe.read().peak - before > 45_000_000
         probe.reset()
-        assert probe.peak() - before < 25_000_000
+        assert probe.read().peak - before < 25_000_000
     finally:
         probe.close()
 
 
 def test_where_the_kernel_has_no_mark_the_highest_sample_counts():
     probe = PsutilProbe()
-    assert not probe.exact_peak
-    assert probe.rss() > 10_000_000
-    assert probe.peak() >= probe.rss() - 5_000_000
-    probe.reset()
-    probe.close()
+    try:
+        assert not probe.exact_peak
+        before = probe.rss()
+        assert before > 10_000_000
+        probe.reset()
+        block = np.ones(50_000_000 // 8)
+        time.sleep(0.2)
+        del block
+        assert probe.read().peak - before > 40_000_000
+    finally:
+        probe.close()

@@ -13,6 +13,7 @@ from scipy import sparse
 
 from streamlearn.chunk import Chunk
 from streamlearn.errors import MemoryBudgetError, UsageError
+from streamlearn.stream import budget
 from streamlearn.stream.budget import cgroup_limit, resolve_budget
 from streamlearn.stream.prefetch import ahead, ordered
 from streamlearn.stream.rebatch import rebatch
@@ -177,8 +178,18 @@ def test_the_limit_of_a_container_is_the_tightest_of_its_groups(tmp_path, files,
     assert cgroup_limit(tmp_path) == limit
 
 
-def test_budgets_as_people_say_them():
+def test_the_limit_of_a_container_binds_a_larger_budget(monkeypatch):
+    monkeypatch.setattr(budget, "cgroup_limit", lambda: 400_000_000)
+    assert resolve_budget("512MB", 100_000_000) == 400_000_000
+    assert resolve_budget("300MB", 100_000_000) == 300_000_000
+    with pytest.raises(MemoryBudgetError, match="400 MB"):
+        resolve_budget("1GB", 450_000_000)
+
+
+def test_budgets_as_people_say_them(monkeypatch):
     held = 100_000_000
+    monkeypatch.setattr(budget, "available_bytes", lambda reserved: 2_000_000_000 + reserved)
+    monkeypatch.setattr(budget, "cgroup_limit", lambda: None)
     assert resolve_budget("512MB", held) == 512_000_000
     assert resolve_budget("+300MB", held) == 400_000_000
     assert held < resolve_budget("50%", held) < 2**50
