@@ -5,22 +5,18 @@
 
 from __future__ import annotations
 
-import json
 import platform
 import statistics
-import subprocess
-import sys
 import tempfile
-import time
 from collections.abc import Sequence
 from importlib.metadata import version
-from pathlib import Path
 from typing import Any
 
 import click
 
 from benchmarks.contenders import COLUMNS, WORKS, Contender
 from streamlearn.sizes import format_bytes, parse_bytes, parse_rows
+from streamlearn.testing import measure
 
 _PROGRAM = """
 import time
@@ -32,29 +28,16 @@ print(json.dumps({{"seconds": time.perf_counter() - began, "size": int(coef.size
 """
 
 
-def measure(contender: Contender, folder: str, budget: int) -> dict[str, Any]:
+def time_it(contender: Contender, folder: str, budget: int) -> dict[str, Any]:
     """Run one contender in a fresh process; its own seconds, and its peak memory from outside."""
-    code = _PROGRAM.format(folder=folder, budget=budget, columns=COLUMNS, code=contender.code)
-    process = subprocess.Popen(
-        [sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    found = measure(
+        _PROGRAM.format(folder=folder, budget=budget, columns=COLUMNS, code=contender.code),
+        timeout_s=3_600,
     )
-    peak = 0
-    while process.poll() is None:
-        peak = max(peak, _high_water(process.pid))
-        time.sleep(0.005)
-    out, err = process.communicate()
-    if process.returncode:
-        return {"error": (err.strip().splitlines() or ["killed"])[-1], "peak": peak}
-    return {**json.loads(out.splitlines()[-1]), "peak": peak}
-
-
-def _high_water(pid: int) -> int:
-    try:
-        text = Path(f"/proc/{pid}/status").read_text()
-    except OSError:
-        return 0
-    lines = [line for line in text.splitlines() if line.startswith("VmHWM")]
-    return int(lines[0].split()[1]) * 1024 if lines else 0
+    if found.exit_code:
+        last = (found.errors.strip().splitlines() or ["killed"])[-1]
+        return {"error": last, "peak": found.peak_bytes}
+    return {**found.last, "peak": found.peak_bytes}
 
 
 def compare(work: str, folder: str, budget: int, runs: int) -> list[dict[str, Any]]:
@@ -62,7 +45,7 @@ def compare(work: str, folder: str, budget: int, runs: int) -> list[dict[str, An
     found: dict[str, list[dict[str, Any]]] = {item.name: [] for item in WORKS[work]}
     for _ in range(runs):
         for contender in WORKS[work]:
-            found[contender.name].append(measure(contender, folder, budget))
+            found[contender.name].append(time_it(contender, folder, budget))
     rows = []
     for name, results in found.items():
         errors = [result["error"] for result in results if "error" in result]
