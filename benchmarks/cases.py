@@ -37,6 +37,8 @@ class Case:
     """Python that may use ``folder`` and ``budget`` and leaves ``result``."""
     reduced: float
     """Share of the full size that still exceeds the budget."""
+    foreign_bytes: int = 0
+    """Taken meanwhile by someone else in the process, and so in no projection."""
     refused: str = ""
     """Words of the refusal, where the budget must not do."""
     loop: str = ""
@@ -407,8 +409,9 @@ CASES: tuple[Case, ...] = (
         "640MB",
         "dense-10M",
         _dense(10_000_000),
-        _OTHER_THREAD + _scaled(),
+        _OTHER_THREAD + _scaled(more=", listeners=[watch]"),
         0.6,
+        foreign_bytes=150_000_000,
     ),
 )
 """The matrix of the memory promise."""

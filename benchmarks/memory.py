@@ -64,7 +64,11 @@ def run(code: str, folder: Path, budget: str, *, limited: bool = False) -> Measu
 def prove(case: Case, folder: Path, share: float, *, peers: bool, cgroup: bool) -> dict[str, Any]:
     """Run everything there is of a case; return it as plain values."""
     place = prepared(case, folder, share)
-    row: dict[str, Any] = {"case": case.title, "budget": case.budget}
+    row: dict[str, Any] = {
+        "case": case.title,
+        "budget": case.budget,
+        "foreign": case.foreign_bytes,
+    }
     free = run(case.code + _REPORT, place, case.budget)
     row["peak"] = free.peak_bytes
     if case.refused:
@@ -106,7 +110,8 @@ def table(rows: Sequence[dict[str, Any]]) -> str:
     for row in rows:
         cells = [row["case"], row["budget"]]
         if "reserved" in row:
-            growth = (row["measured"] - row["reserved"]) / (row["projected"] - row["reserved"])
+            grown = row["measured"] - row["reserved"] - row["foreign"]
+            growth = grown / (row["projected"] - row["reserved"])
             cells += [
                 format_bytes(row["reserved"]),
                 format_bytes(row["projected"]),

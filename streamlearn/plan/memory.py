@@ -16,7 +16,7 @@ from streamlearn.sizes import format_bytes
 __all__ = ["Demand", "MemoryPlan", "Term", "block_rows", "plan_memory", "smallest_budget"]
 
 _BLOCK_ROWS = 8_192
-_BLOCK_CELLS = 1 << 20
+_BLOCK_CELLS = 1 << 21
 _SLACK_BYTES = 44_000_000
 """Of the allocators; modules imported on the way; library pages given back and used again."""
 _THREAD_BYTES = 16_000_000
@@ -44,7 +44,7 @@ def block_rows(columns: int) -> int:
     Examples
     --------
     >>> block_rows(28), block_rows(5_000)
-    (8192, 256)
+    (8192, 419)
     """
     return max(256, min(_BLOCK_ROWS, _BLOCK_CELLS // max(1, columns)))
 

@@ -42,8 +42,6 @@ _SMALL_BYTES = 32 << 20
 """Columns that are no more than this altogether have no page worth looking at."""
 _GROUP_BYTES = 24 << 20
 """Pages that are held at once where columns are read group by group."""
-_SPOOL_BYTES = 4 << 20
-"""Rows that are written down together by such a reader, all columns counted."""
 _LARGE_BYTES = 64 << 20
 """Pages that come unforeseen are read group by group from here on."""
 _LOOKED_AT = 2_000
@@ -191,7 +189,7 @@ class ParquetSource:
         note = ""
         if self._lean and held > _GROUP_BYTES:
             at_once = min(at_once, int(_GROUP_BYTES * len(columns) / held) + 1)
-            held = max(_GROUP_BYTES, largest) + 2 * _SPOOL_BYTES
+            held = max(_GROUP_BYTES, largest)
             note = "columns read group by group, by way of a file on disk"
         if largest > _GROUP_BYTES // 2:
             name = max(pages, key=lambda item: pages[item])
@@ -291,20 +289,15 @@ class ParquetSource:
     def _spooled(
         self, file: pq.ParquetFile, fragment: Fragment, groups: list[list[str]], rows: int
     ) -> Iterator[pa.RecordBatch]:
-        row = sum(self._value_bytes(name) for names in groups for name in names)
-        block = max(_LEAST_ROWS, min(rows, int(_SPOOL_BYTES / max(1.0, row))))
-
         def read(names: list[str]) -> Iterator[pa.RecordBatch]:
             for batch in file.iter_batches(
-                batch_size=block, row_groups=[fragment.part], columns=names, use_threads=False
+                batch_size=rows, row_groups=[fragment.part], columns=names, use_threads=False
             ):
                 yield pa.RecordBatch.from_arrays(
                     [_plain(column) for column in batch.columns], names=batch.schema.names
                 )
 
-        yield from spooled(
-            [partial(read, names) for names in groups], block, rows, self._scratch_dir
-        )
+        yield from spooled([partial(read, names) for names in groups], rows, self._scratch_dir)
 
     def _direct(
         self, file: pq.ParquetFile, fragment: Fragment, names: list[str], rows: int

@@ -7,6 +7,7 @@ blocks are then put side by side.
 
 from __future__ import annotations
 
+import errno
 import os
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -14,12 +15,13 @@ from pathlib import Path
 
 import pyarrow as pa
 
+from streamlearn.errors import SourceError
+
 __all__ = ["spooled"]
 
 
 def spooled(
     groups: Sequence[Callable[[], Iterable[pa.RecordBatch]]],
-    block_rows: int,
     rows: int,
     folder: str | os.PathLike[str] | None = None,
 ) -> Iterator[pa.RecordBatch]:
@@ -29,12 +31,15 @@ def spooled(
     ----------
     groups : sequence of callables
         Each returns the same rows as batches of its own columns, of any length.
-    block_rows : int
-        Rows written down together: of each group one such block is a message on disk.
     rows : int
-        Rows of a batch given out, at most.
+        Rows written down together, of each group as one message, and given out together.
     folder : path, optional
         Where the file is kept; it is unlinked from the start.
+
+    Raises
+    ------
+    SourceError
+        If the disk is full.
 
     Yields
     ------
@@ -45,39 +50,33 @@ def spooled(
     --------
     >>> left = lambda: [pa.record_batch({"a": [1, 2, 3]})]
     >>> right = lambda: [pa.record_batch({"b": [4]}), pa.record_batch({"b": [5, 6]})]
-    >>> [batch.to_pydict() for batch in spooled([left, right], 2, 2)]
+    >>> [batch.to_pydict() for batch in spooled([left, right], 2)]
     [{'a': [1, 2], 'b': [4, 5]}, {'a': [3], 'b': [6]}]
     """
     if folder is not None:
         Path(folder).mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryFile(dir=folder, buffering=0) as file:
-        written = [_write(file.fileno(), group(), block_rows) for group in groups]
-        blocks = min((len(places) for _, places in written), default=0)
-        step = max(1, rows // block_rows)
-        for start in range(0, blocks, step):
-            span = range(start, min(blocks, start + step))
-            parts = [
-                pa.concat_batches([_read(file.fileno(), places[i], schema) for i in span])
-                for schema, places in written
-            ]
+        try:
+            written = [_write(file.fileno(), group(), rows) for group in groups]
+        except OSError as error:
+            if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+                raise
+            raise SourceError(
+                "these columns are too large to be read side by side and go by way of the disk, "
+                f"but {folder or tempfile.gettempdir()} is full; name another folder with "
+                "scratch_dir= or --scratch-dir, or use a larger memory budget"
+            ) from error
+        for block in range(min((len(places) for _, places in written), default=0)):
+            parts = [_read(file.fileno(), places[block], schema) for schema, places in written]
             fields = [field for part in parts for field in part.schema]
-            yield from _cut(
-                pa.RecordBatch.from_arrays(
-                    [column for part in parts for column in part.columns], schema=pa.schema(fields)
-                ),
-                rows,
-            )
-
-
-def _cut(batch: pa.RecordBatch, rows: int) -> Iterator[pa.RecordBatch]:
-    for start in range(0, batch.num_rows, rows):
-        yield batch.slice(start, rows)
+            columns = [column for part in parts for column in part.columns]
+            yield pa.RecordBatch.from_arrays(columns, schema=pa.schema(fields))
 
 
 def _write(
-    handle: int, batches: Iterable[pa.RecordBatch], block_rows: int
+    handle: int, batches: Iterable[pa.RecordBatch], rows: int
 ) -> tuple[pa.Schema, list[tuple[int, int]]]:
-    """Append batches as messages of ``block_rows`` rows; return where each of them stands."""
+    """Append batches as messages of ``rows`` rows; return where each of them stands."""
     places: list[tuple[int, int]] = []
     waiting: list[pa.RecordBatch] = []
     held = 0
@@ -94,8 +93,8 @@ def _write(
     for batch in batches:
         schema = batch.schema
         start = 0
-        while batch.num_rows - start + held >= block_rows:
-            stop = start + block_rows - held
+        while batch.num_rows - start + held >= rows:
+            stop = start + rows - held
             waiting.append(batch.slice(start, stop - start))
             put(pa.concat_batches(waiting) if len(waiting) > 1 else waiting[0])
             waiting, held, start = [], 0, stop

@@ -85,10 +85,9 @@ def test_bytes_that_are_no_page_header_are_no_crash(data):
 @given(
     rows=st.integers(1, 60),
     cuts=st.lists(st.lists(st.integers(0, 60), max_size=4), min_size=1, max_size=3),
-    block=st.integers(1, 70),
     chunk=st.integers(1, 70),
 )
-def test_spooled_columns_come_out_side_by_side(rows, cuts, block, chunk):
+def test_spooled_columns_come_out_side_by_side(rows, cuts, chunk):
     def group(number, at):
         bounds = [0, *sorted(min(cut, rows) for cut in at), rows]
         whole = pa.record_batch(
@@ -103,7 +102,7 @@ def test_spooled_columns_come_out_side_by_side(rows, cuts, block, chunk):
             if stop > start
         )
 
-    batches = list(spooled([group(n, at) for n, at in enumerate(cuts)], block, chunk))
+    batches = list(spooled([group(n, at) for n, at in enumerate(cuts)], chunk))
     assert all(0 < batch.num_rows <= chunk for batch in batches)
     found = pa.Table.from_batches(batches)
     assert found.num_rows == rows
@@ -134,7 +133,6 @@ def awkward(tmp_path):
 
 def test_lean_reading_gives_the_rows_of_direct_reading(awkward, tmp_path, monkeypatch):
     monkeypatch.setattr(parquet, "_GROUP_BYTES", 10_000)
-    monkeypatch.setattr(parquet, "_SPOOL_BYTES", 5_000)
     direct = scan(awkward, target="flag")
     lean = direct.lean(str(tmp_path / "scratch"))
     check_every_row_once(lean)
