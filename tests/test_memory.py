@@ -32,13 +32,21 @@ def made(tmp_path_factory):
     return tmp_path_factory.mktemp("matrix")
 
 
+@pytest.fixture(scope="session")
+def kernel():
+    """Whether a memory cgroup can be made here."""
+    return why_no_kernel_limit() is None
+
+
 @pytest.mark.parametrize("case", CASES, ids=[case.name for case in CASES])
 @pytest.mark.parametrize(
     "full", [False, pytest.param(True, marks=pytest.mark.slow)], ids=["reduced", "full"]
 )
-def test_the_matrix_holds(case, full, made):
+def test_the_matrix_holds(case, full, made, kernel):
+    """In a memory cgroup whose limit is the budget, where one can be made: else the next skips."""
     folder = prepared(case, made, 1.0 if full else case.reduced)
-    kept = run(case.code + REPORT, folder, case.budget)
+    kept = run(case.code + REPORT, folder, case.budget, limited=kernel)
+    assert not kept.killed, "killed by the kernel"
     assert kept.peak_bytes <= parse_bytes(case.budget)
     if case.refused:
         assert kept.exit_code == 1
@@ -54,19 +62,6 @@ def test_the_matrix_holds(case, full, made):
     assert 0.4 <= growth <= 1.15, f"growth is {growth:.2f} of what was projected: {found}"
     free = run(case.code + REPORT, folder, "8GB")
     assert free.last["bits"] == found["bits"], "the budget changed the model"
-
-
-@pytest.mark.parametrize("case", CASES, ids=[case.name for case in CASES])
-@pytest.mark.parametrize(
-    "full", [False, pytest.param(True, marks=pytest.mark.slow)], ids=["reduced", "full"]
-)
-def test_the_kernel_has_no_reason_to_kill_where_it_holds_the_budget(case, full, made):
-    if why := why_no_kernel_limit():
-        pytest.skip(why)
-    folder = prepared(case, made, 1.0 if full else case.reduced)
-    found = run(case.code, folder, case.budget, limited=True)
-    assert not found.killed
-    assert found.exit_code == 0 or (case.refused and case.refused in found.errors), found.errors
 
 
 def test_a_limit_of_the_kernel_kills_what_does_not_keep_to_it():
@@ -240,14 +235,15 @@ result = sl.evaluate({str(tmp_path / "run")!r}, data, memory_budget=300_000_000)
 
 
 @pytest.mark.parametrize("threads", [1, 4])
-def test_the_model_does_not_depend_on_the_budget(taxi, threads):
+def test_the_model_does_not_depend_on_the_budget(tmp_path, threads):
+    generate_taxi(tmp_path, 1_000_000)
     digest = "\nimport hashlib\nprint(hashlib.sha256(result.estimator[-1].coef_).hexdigest())"
     seen = set()
     for budget in (300_000_000, 4_000_000_000):
         for chunk in (None, 7_777):
             options = {"threads": threads, "chunk_size": chunk}
             found = measure(
-                TAXI.format(folder=taxi, budget=budget, epochs=1, options=options) + digest
+                TAXI.format(folder=str(tmp_path), budget=budget, epochs=1, options=options) + digest
             )
             assert found.exit_code == 0, found.errors
             seen.add(found.output.strip())
