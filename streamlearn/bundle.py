@@ -125,6 +125,7 @@ def save_run(
     path: str | os.PathLike[str],
     stage: Path,
     measure: Callable[[], int] | None = None,
+    relieve: Callable[[], None] = lambda: None,
 ) -> Result:
     """Write a result to a staged folder; see `streamlearn.result.Result.save`.
 
@@ -136,14 +137,18 @@ def save_run(
         Where it is now.
     measure : callable, optional
         Returns the highest resident memory so far, which the run then reports.
+    relieve : callable
+        Gives memory back: before and after the libraries that writing needs are loaded.
 
     Returns
     -------
     Result
         With its path, and what saving took.
     """
+    relieve()
     import skops.io
 
+    relieve()
     try:
         write_atomically(stage / "model.skops", lambda file: skops.io.dump(result.estimator, file))
     except OSError:
@@ -158,6 +163,7 @@ def save_run(
         _json({**asdict(record), "curve": record.curve}, indent=None) for record in saved.history
     ]
     _write_text(stage / "history.jsonl", "".join(f"{line}\n" for line in lines))
+    relieve()
     write_atomically(stage / "report.html", lambda file: write_report(saved, file))
     saved = _measured(saved, measure)
     _write_text(stage / "metrics.json", _json(metrics_of(saved)))

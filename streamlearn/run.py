@@ -22,16 +22,13 @@ from streamlearn.result import Result, load
 from streamlearn.source.dataset import Dataset, scan
 from streamlearn.stream.budget import resolve_budget
 from streamlearn.stream.events import Listener
-from streamlearn.stream.governor import Governor
+from streamlearn.stream.governor import AMPLE, Governor
 from streamlearn.stream.hard_limit import hard_limit as keep_to
 from streamlearn.stream.probe import Probe, make_probe
 from streamlearn.stream.reclaim import lean_arrow, trim_malloc, unmap_libraries
 from streamlearn.stream.timeline import Recorder
 
 __all__ = ["evaluate", "explain", "fit"]
-
-_AMPLE = 8
-"""With a budget this many times what the process holds, giving memory back is not worth it."""
 
 
 def explain(estimator: Any, data: Any, **options: Any) -> Plan:
@@ -208,7 +205,7 @@ def fit(
             )
             result = Fitting(job, plan, governor, recorder).run()
             if run is not None and stage is not None:
-                result = save_run(result, run, stage, governor.finish)
+                result = save_run(result, run, stage, governor.finish, governor.relieve)
             return result
     finally:
         probe.close()
@@ -283,7 +280,7 @@ def _measure(probe: Probe, budget: str | int | None) -> tuple[int, int]:
         limit = resolve_budget(budget, reserved)
     except MemoryBudgetError:
         limit = 0
-    if limit < _AMPLE * reserved:
+    if limit < AMPLE * reserved:
         trim_malloc()
         unmap_libraries()
         reserved = probe.rss()

@@ -248,3 +248,11 @@ def test_the_model_does_not_depend_on_the_budget(tmp_path, threads):
             assert found.exit_code == 0, found.errors
             seen.add(found.output.strip())
     assert len(seen) == 1
+
+
+def test_saving_stays_within(taxi, tmp_path):
+    options = {"run": str(tmp_path / "run")}
+    code = TAXI.format(folder=taxi, budget=340_000_000, epochs=1, options=options)
+    found = check_budget_is_kept(code, 340_000_000)
+    grown = found["measured_bytes"] - found["reserved_bytes"]
+    assert grown <= 1.15 * (found["projected_bytes"] - found["reserved_bytes"])

@@ -186,7 +186,11 @@ def plan_memory(
                 (
                     Term("held at the start (reserved)", reserved_bytes),
                     Term("slack", _SLACK_BYTES),
-                    *demand.terms(rows, count, further=further),
+                    *(
+                        term
+                        for term in demand.terms(rows, count, further=further)
+                        if term.size_bytes
+                    ),
                 ),
             )
             for demand in demands

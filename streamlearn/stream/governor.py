@@ -16,8 +16,10 @@ from streamlearn.stream.events import ChunkRead, ChunkResized, Event, Listener, 
 from streamlearn.stream.probe import Probe
 from streamlearn.stream.reclaim import RECLAIMERS
 
-__all__ = ["Governor", "MemoryUse"]
+__all__ = ["AMPLE", "Governor", "MemoryUse"]
 
+AMPLE = 8
+"""With a budget this many times what the process holds, giving memory back is not worth it."""
 _SOFT, _HARD = 0.85, 0.95
 _LEAST_ROWS = 256
 _CALM_CHUNKS = 16
@@ -186,14 +188,25 @@ class Governor:
         """Give back what is free, cheaply: between passes, when references are gone."""
         self._reclaim(self._probe.rss(), force=True)
 
-    def _reclaim(self, rss: int, *, force: bool = False) -> int:
+    def relieve(self) -> None:
+        """Give back all that can be, where the budget is not ample.
+
+        For before and between things that come at once and are large, such as importing skops.
+        """
+        self.peak_bytes = max(self.peak_bytes, self._probe.read().peak)
+        rss = self._probe.rss()
+        if self.limit_bytes < AMPLE * rss:
+            self._reclaim(rss, force=True, dear=True)
+
+    def _reclaim(self, rss: int, *, force: bool = False, dear: bool = False) -> int:
         now = self.seconds
         if not force and now - self._reclaimed_at < _RECLAIM_EVERY_S:
             return rss
         self._reclaimed_at = now
         for kind, give_back in self._reclaimers:
             if kind in _DEAR:
-                if rss < _HARD * self.limit_bytes or self._dear_s > _DEAR_SHARE * (now + 1):
+                worth = rss > _HARD * self.limit_bytes and self._dear_s < _DEAR_SHARE * (now + 1)
+                if not (dear or worth):
                     continue
                 start = self._clock()
                 give_back()
