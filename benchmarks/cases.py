@@ -163,6 +163,22 @@ def _ids(folder: Path, share: float) -> None:
                 writer.write_batch(pa.record_batch(columns, schema=schema))
 
 
+def _zarr(folder: Path, share: float) -> None:
+    """Rows of chunks of 200 MB decoded, compressed by zstd."""
+    import zarr
+
+    per_chunk, chunks = 1_800_000, max(4, int(24 * share))
+    group = zarr.create_group(folder / "store.zarr")
+    shape = (per_chunk * chunks, 28)
+    X = group.create_array("X", shape=shape, chunks=(per_chunk, 28), dtype="float32")
+    y = group.create_array("y", shape=shape[:1], chunks=(per_chunk,), dtype="int8")
+    for chunk in range(chunks):
+        rng = np.random.default_rng(chunk)
+        values = rng.standard_normal((per_chunk, 28), dtype=np.float32)
+        span = slice(chunk * per_chunk, (chunk + 1) * per_chunk)
+        X[span], y[span] = values, values[:, 0] + values[:, 1] > 0
+
+
 # --- programs --------------------------------------------------------------------------------
 
 _SCALED = """
@@ -286,6 +302,22 @@ def take():
     del taken
 
 threading.Thread(target=take, daemon=True).start()
+"""
+
+_ZARR_LOOP = """
+import numpy as np
+import zarr
+from sklearn.linear_model import SGDClassifier
+from sklearn.preprocessing import StandardScaler
+
+group = zarr.open_group(folder + "/store.zarr", mode="r")
+X, y = group["X"], group["y"]
+scaler, model = StandardScaler(), SGDClassifier(random_state=0)
+for start in range(0, len(X), X.chunks[0]):
+    scaler.partial_fit(X[start : start + X.chunks[0]])
+for start in range(0, len(X), X.chunks[0]):
+    stop = start + X.chunks[0]
+    model.partial_fit(scaler.transform(X[start:stop]), y[start:stop], classes=[0, 1])
 """
 
 CASES: tuple[Case, ...] = (
@@ -412,6 +444,16 @@ CASES: tuple[Case, ...] = (
         _OTHER_THREAD + _scaled(more=", listeners=[watch]"),
         0.6,
         foreign_bytes=150_000_000,
+    ),
+    Case(
+        "zarr",
+        "zarr, rows of chunks of 200 MB decoded (4.8 GB)",
+        "640MB",
+        "zarr",
+        _zarr,
+        _scaled().replace('sl.scan(folder, target="label")', 'sl.scan(folder + "/store.zarr")'),
+        0.17,
+        loop=_ZARR_LOOP,
     ),
 )
 """The matrix of the memory promise."""

@@ -93,9 +93,12 @@ class ArraySource:
         return side
 
     @property
-    def target(self) -> np.ndarray[Any, Any] | None:
-        """The target, shape (rows,), or None."""
-        return self._y
+    def target_type(self) -> pa.DataType | None:
+        """Type of the target, or None where there is none."""
+        if self._y is None:
+            return None
+        kind = self._y.dtype
+        return pa.string() if kind.kind in "OUS" else pa.from_numpy_dtype(kind)
 
     @property
     def has_weight(self) -> bool:

@@ -21,6 +21,7 @@ from streamlearn.source.base import Fragment, ReaderCost, Source, locate
 from streamlearn.source.derive import Expressions, make_expressions
 from streamlearn.source.parquet import ParquetSource
 from streamlearn.source.reconcile import parse_type
+from streamlearn.source.zarr import ZarrSource, is_zarr
 
 __all__ = ["Dataset", "scan"]
 
@@ -40,8 +41,8 @@ def scan(
     Parameters
     ----------
     data : path, glob, directory, list of them, or array
-        Parquet files; a ``.npy`` file or NumPy array of shape (rows, columns); or a pair
-        ``(X, y)`` of arrays.
+        Parquet files; a zarr store or array; a ``.npy`` file or NumPy array of shape
+        (rows, columns); or a pair ``(X, y)`` of arrays.
     target : str or array, optional
         Name of the column to predict; for arrays, an array or ``.npy`` file of shape (rows,).
     features : sequence of str, optional
@@ -94,6 +95,17 @@ def scan(
             )
         array = ArraySource(X, y, weight)
         return Dataset(array, derive=derive, where=where, features=features)
+    if is_zarr(data):
+        if schema:
+            raise UsageError("schema= settles types between files; a zarr array has one type")
+        if not isinstance(target, str | None) or not isinstance(weight, str | None):
+            raise UsageError("of a zarr store, target= and weight= are names of its arrays")
+        store = ZarrSource(data, target, weight)
+        if not store.schema.named:
+            return Dataset(store, derive=derive, where=where, features=features)
+        return Dataset(
+            store, target=target, features=features, weight=weight, derive=derive, where=where
+        )
     types = {name: parse_type(kind) for name, kind in (schema or {}).items()}
     source = ParquetSource(data, types)
     return Dataset(
@@ -102,6 +114,8 @@ def scan(
 
 
 def _is_array_like(data: Any) -> bool:
+    if is_zarr(data):
+        return False
     if isinstance(data, tuple):
         if len(data) != 2:
             raise UsageError(f"a pair (X, y) is needed, not a tuple of {len(data)}")
@@ -196,27 +210,20 @@ class Dataset:
     @property
     def has_target(self) -> bool:
         """Whether there is something to predict."""
-        return self.target is not None or (
-            isinstance(self.source, ArraySource) and self.source.target is not None
-        )
+        return self.target_field is not None
 
     @property
     def has_weight(self) -> bool:
         """Whether rows carry weights."""
-        return self.weight is not None or (
-            isinstance(self.source, ArraySource) and self.source.has_weight
-        )
+        return self.weight is not None or getattr(self.source, "has_weight", False)
 
     @property
     def target_field(self) -> Field | None:
         """Name and type of the target."""
         if self.target is not None:
             return self.schema[self.target]
-        if isinstance(self.source, ArraySource) and self.source.target is not None:
-            kind = self.source.target.dtype
-            type_ = pa.string() if kind.kind in "OUS" else pa.from_numpy_dtype(kind)
-            return Field("target", type_)
-        return None
+        own = getattr(self.source, "target_type", None)
+        return None if own is None else Field("target", own)
 
     def stored_columns(self, features: Sequence[str], roles: bool = True) -> list[str]:
         """Return the stored columns to read for these features (and target and weight)."""

@@ -1,0 +1,360 @@
+"""One zarr array, read box by box: from its files straight where its format is a plain one.
+
+zarr-python reads whole chunk files into new bytes, decodes them into new arrays and copies those.
+For arrays on a local disk whose chunks are raw little-endian values, or such values compressed by
+zstd, blosc, gzip or lz4, and for shards of them, the bytes wanted are read into place, or decoded
+into place. Everything else goes through zarr.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+from collections.abc import Sequence
+from math import prod
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from streamlearn.errors import SourceError
+
+__all__ = ["Box", "Grid", "GridReader"]
+
+Box = Sequence[tuple[int, int]]
+"""Start and stop along each axis."""
+_ABSENT = 2**64 - 1
+_CHECKSUM_BYTES = 4
+
+
+class Grid:
+    """What there is to know of a zarr array before any chunk is read.
+
+    Parameters
+    ----------
+    array : zarr.Array
+        Of numbers or booleans.
+    name : str
+        For messages.
+    """
+
+    def __init__(self, array: Any, name: str) -> None:
+        self.array = array
+        self.name = name
+        self.shape: tuple[int, ...] = tuple(array.shape)
+        self.dtype: np.dtype[Any] = np.dtype(array.dtype)
+        self.chunk: tuple[int, ...] = tuple(array.chunks)
+        self.shard: tuple[int, ...] | None = tuple(array.shards) if array.shards else None
+        self.fill: Any = array.metadata.fill_value
+        self.codecs: list[Any] | None = None
+        """Decoders of a chunk's bytes, last first; None: only zarr can read it."""
+        self._folder = _local_folder(array)
+        if self._folder is not None:
+            self.codecs = _plain_codecs(array)
+
+    @property
+    def direct(self) -> bool:
+        """Whether chunks are read without zarr."""
+        return self.codecs is not None
+
+    @property
+    def raw(self) -> bool:
+        """Whether chunks are stored as they are in memory."""
+        return self.codecs == []
+
+    @property
+    def chunk_bytes(self) -> int:
+        """Decoded bytes of a chunk."""
+        return prod(self.chunk) * self.dtype.itemsize
+
+    def file(self, index: Sequence[int]) -> Path:
+        """Return the file of a chunk (or shard)."""
+        assert self._folder is not None
+        return Path(self._folder, self.array.metadata.encode_chunk_key(tuple(index)))
+
+    def stamp(self) -> str:
+        """Return what changes whenever the stored chunks do, as far as can be told cheaply."""
+        if self._folder is None:
+            return ""
+        count = size = latest = 0
+        for folder, _, files in os.walk(self._folder):
+            for file in files:
+                status = os.stat(os.path.join(folder, file))
+                count, size = count + 1, size + status.st_size
+                latest = max(latest, status.st_mtime_ns)
+        return f"{count}|{size}|{latest}"
+
+
+def _local_folder(array: Any) -> Path | None:
+    from zarr.storage import LocalStore
+
+    if not isinstance(array.store, LocalStore):
+        return None
+    return Path(array.store.root, array.path)
+
+
+def _plain_codecs(array: Any) -> list[Any] | None:
+    """Return decoders in the order they are applied, or None where zarr has to read."""
+    if array.dtype.kind not in "biuf" or array.dtype.byteorder == ">":
+        return None
+    metadata = array.metadata
+    if metadata.zarr_format == 2:
+        if metadata.filters or metadata.order != "C":
+            return None
+        packer = metadata.compressor
+        if packer is None:
+            return []
+        return [packer] if packer.codec_id in ("zstd", "blosc", "gzip", "zlib", "lz4") else None
+    codecs = list(metadata.codecs)
+    if type(codecs[0]).__name__ == "ShardingCodec":
+        sharding = codecs[0]
+        index = [type(codec).__name__ for codec in sharding.index_codecs]
+        at_end = getattr(sharding.index_location, "value", "") == "end"
+        if len(codecs) > 1 or not at_end or index != ["BytesCodec", "Crc32cCodec"]:
+            return None
+        codecs = list(sharding.codecs)
+    if type(codecs[0]).__name__ != "BytesCodec":
+        return None
+    endian = getattr(codecs[0], "endian", None)
+    if endian is not None and endian.value != "little":
+        return None
+    found = [_decoder(codec) for codec in codecs[1:]]
+    return None if None in found else found[::-1]
+
+
+def _decoder(codec: Any) -> Any:
+    import numcodecs
+
+    name = type(codec).__name__
+    if name == "ZstdCodec":
+        return numcodecs.Zstd()
+    if name == "BloscCodec":
+        return numcodecs.Blosc()
+    if name == "GzipCodec":
+        return numcodecs.GZip()
+    return "crc32c" if name == "Crc32cCodec" else None
+
+
+class GridReader:
+    """Reads boxes of one array, one after the other; remembers the last decoded chunk rows.
+
+    Not for several threads at once; make one for each.
+
+    Parameters
+    ----------
+    grid : Grid
+    """
+
+    def __init__(self, grid: Grid) -> None:
+        self._grid = grid
+        self._kept: dict[tuple[int, ...], NDArray[Any]] = {}
+        self._indexes: dict[tuple[int, ...], NDArray[np.uint64] | None] = {}
+        self.absent = 0
+        """Chunks that are not stored and were read as the fill value."""
+
+    def read(self, box: Box, out: NDArray[Any] | None = None) -> NDArray[Any]:
+        """Return the values of a box.
+
+        Parameters
+        ----------
+        box : sequence of (start, stop)
+            One for each axis.
+        out : array of the box's shape, optional
+            C-contiguous, of the array's dtype.
+
+        Raises
+        ------
+        SourceError
+            If a chunk cannot be read, with its file.
+        """
+        grid = self._grid
+        shape = tuple(stop - start for start, stop in box)
+        if out is None:
+            out = np.empty(shape, grid.dtype)
+        if not grid.direct:
+            out[...] = self._by_zarr(box)
+            return out
+        spans = [
+            range(start // size, -(-stop // size))
+            for (start, stop), size in zip(box, grid.chunk, strict=True)
+        ]
+        needed = set(itertools.product(*spans))
+        for index in [key for key in self._kept if key not in needed]:
+            del self._kept[index]
+        for index in itertools.product(*spans):
+            self._place(index, box, out)
+        return out
+
+    def _by_zarr(self, box: Box) -> NDArray[Any]:
+        import zarr
+
+        selection = tuple(slice(start, stop) for start, stop in box)
+        try:
+            with zarr.config.set({"async.concurrency": 1}):
+                return np.asarray(self._grid.array[selection])
+        except Exception as error:
+            raise SourceError(
+                f"{self._grid.name}: the values at {_shown(box)} cannot be read: {error}"
+            ) from error
+
+    def _place(self, index: tuple[int, ...], box: Box, out: NDArray[Any]) -> None:
+        """Bring the part of a chunk that lies in the box to its place."""
+        grid = self._grid
+        begins = [at * size for at, size in zip(index, grid.chunk, strict=True)]
+        inside = [
+            (max(start, begin), min(stop, begin + size))
+            for (start, stop), begin, size in zip(box, begins, grid.chunk, strict=True)
+        ]
+        target = tuple(
+            slice(start - first, stop - first)
+            for (start, stop), (first, _) in zip(inside, box, strict=True)
+        )
+        source = tuple(
+            slice(start - begin, stop - begin)
+            for (start, stop), begin in zip(inside, begins, strict=True)
+        )
+        known = self._kept.get(index)
+        if known is not None:
+            out[target] = known[source]
+            return
+        place = self._locate(index)
+        if place is None:
+            self.absent += 1
+            out[target] = grid.fill
+            return
+        part = out[target]
+        whole = all(
+            stop - start == size for (start, stop), size in zip(inside, grid.chunk, strict=True)
+        )
+        if grid.raw:
+            self._read_raw(place, source, part)
+        elif whole and part.flags.c_contiguous:
+            self._decode(place, part)
+        else:
+            chunk = np.empty(grid.chunk, grid.dtype)
+            self._decode(place, chunk)
+            part[...] = chunk[source]
+            # What is left of the chunk along the first axis is asked for next.
+            if inside[0][1] < min(begins[0] + grid.chunk[0], grid.shape[0]):
+                self._kept[index] = chunk
+
+    def _locate(self, index: tuple[int, ...]) -> tuple[Path, int, int] | None:
+        """Return file, offset and length of a chunk's bytes; None where it is not stored."""
+        grid = self._grid
+        if grid.shard is None:
+            file = grid.file(index)
+            try:
+                return file, 0, os.stat(file).st_size
+            except FileNotFoundError:
+                return None
+        ratio = [whole // part for whole, part in zip(grid.shard, grid.chunk, strict=True)]
+        outer = tuple(at // times for at, times in zip(index, ratio, strict=True))
+        table = self._shard_index(outer, prod(ratio))
+        if table is None:
+            return None
+        inner = tuple(at % times for at, times in zip(index, ratio, strict=True))
+        offset, length = table[int(np.ravel_multi_index(inner, ratio))]
+        if int(offset) == _ABSENT:
+            return None
+        return grid.file(outer), int(offset), int(length)
+
+    def _shard_index(self, outer: tuple[int, ...], chunks: int) -> NDArray[np.uint64] | None:
+        if outer not in self._indexes:
+            self._indexes.clear()
+            self._indexes[outer] = None
+            file = self._grid.file(outer)
+            size = 16 * chunks + _CHECKSUM_BYTES
+            try:
+                length = os.stat(file).st_size
+            except FileNotFoundError:
+                return None
+            if length < size:
+                raise SourceError(f"{file}: a shard of {length} bytes has no room for its index")
+            data = bytearray(size)
+            _read_into(file, length - size, memoryview(data))
+            _check_crc(file, memoryview(data))
+            table = np.frombuffer(data, "<u8", 2 * chunks).reshape(chunks, 2)
+            self._indexes[outer] = table
+        return self._indexes[outer]
+
+    def _read_raw(
+        self, place: tuple[Path, int, int], source: tuple[slice, ...], part: NDArray[Any]
+    ) -> None:
+        grid = self._grid
+        file, offset, length = place
+        if length != grid.chunk_bytes:
+            raise SourceError(
+                f"{file}: a chunk of {grid.chunk_bytes} bytes was expected, and it has {length}"
+            )
+        first, stop = source[0].start, source[0].stop
+        row_bytes = grid.chunk_bytes // grid.chunk[0]
+        full = all(
+            piece.start == 0 and piece.stop == size
+            for piece, size in zip(source[1:], grid.chunk[1:], strict=True)
+        )
+        if full and part.flags.c_contiguous:
+            _read_into(file, offset + first * row_bytes, _bytes(part))
+            return
+        rows = np.empty((stop - first, *grid.chunk[1:]), grid.dtype)
+        _read_into(file, offset + first * row_bytes, _bytes(rows))
+        part[...] = rows[(slice(None), *source[1:])]
+
+    def _decode(self, place: tuple[Path, int, int], out: NDArray[Any]) -> None:
+        """Decode a whole chunk into a contiguous array."""
+        file, offset, length = place
+        codecs = self._grid.codecs or []
+        data: Any = bytearray(length)
+        _read_into(file, offset, memoryview(data))
+        try:
+            for number, codec in enumerate(codecs, 1):
+                if codec == "crc32c":
+                    data = _check_crc(file, memoryview(data))
+                elif number == len(codecs):
+                    data = codec.decode(data, out=_bytes(out))
+                else:
+                    data = codec.decode(data)
+        except SourceError:
+            raise
+        except Exception as error:
+            raise SourceError(f"{file}: the chunk cannot be decoded: {error}") from error
+        if not isinstance(data, memoryview | np.ndarray) or codecs[-1:] == ["crc32c"]:
+            found = memoryview(data).cast("B")
+            if found.nbytes != out.nbytes:
+                raise SourceError(
+                    f"{file}: the chunk decodes to {found.nbytes} bytes; {out.nbytes} were expected"
+                )
+            _bytes(out)[:] = found
+
+
+def _bytes(array: NDArray[Any]) -> memoryview:
+    return array.reshape(-1).view(np.uint8).data
+
+
+def _read_into(file: Path, offset: int, into: memoryview) -> None:
+    try:
+        handle = os.open(file, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError as error:
+        raise SourceError(f"{file}: the chunk cannot be read: {error.strerror}") from error
+    try:
+        while into:
+            got = os.preadv(handle, [into], offset)
+            if not got:
+                raise SourceError(f"{file}: the file ends {len(into)} bytes short of its chunk")
+            offset, into = offset + got, into[got:]
+    finally:
+        os.close(handle)
+
+
+def _check_crc(file: Path, data: memoryview) -> memoryview:
+    """Return the bytes before a checksum, once it has proved true."""
+    import google_crc32c
+
+    body, stored = data[:-_CHECKSUM_BYTES], data[-_CHECKSUM_BYTES:]
+    if google_crc32c.value(bytes(body)) != int.from_bytes(stored, "little"):
+        raise SourceError(f"{file}: its bytes do not have the checksum stored with them")
+    return body
+
+
+def _shown(box: Box) -> str:
+    return "[" + ", ".join(f"{start}:{stop}" for start, stop in box) + "]"

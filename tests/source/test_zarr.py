@@ -1,0 +1,331 @@
+"""zarr: every layout read as zarr itself reads it, and what is broken is named."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import shutil
+
+import numcodecs
+import numpy as np
+import pytest
+import zarr
+from sklearn.linear_model import SGDRegressor
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from zarr.codecs import BloscCodec, Crc32cCodec, GzipCodec, ZstdCodec
+
+import streamlearn as sl
+from streamlearn.errors import DataError, SchemaError, SourceError, UsageError
+from streamlearn.source.grid import Grid, GridReader
+from streamlearn.testing import check_every_row_once, check_same_bits
+
+SHAPES = {
+    "rows": ((103, 7), (10, 7), None),
+    "tiles": ((103, 7), (10, 3), None),
+    "line": ((103,), (10,), None),
+    "cube": ((20, 13, 9), (5, 4, 9), None),
+    "one chunk": ((103, 7), (200, 7), None),
+    "shards": ((103, 7), (10, 7), (50, 7)),
+    "tiles in shards": ((103, 8), (10, 4), (50, 8)),
+    "cubes in shards": ((12, 13, 9), (5, 4, 3), (10, 8, 9)),
+}
+PACKED = {
+    "raw": None,
+    "zstd": ZstdCodec(),
+    "blosc": BloscCodec(),
+    "gzip": GzipCodec(),
+    "zstd, crc": [ZstdCodec(), Crc32cCodec()],
+    "crc": [Crc32cCodec()],
+}
+PACKED_V2 = {
+    "raw": None,
+    "zstd": numcodecs.Zstd(),
+    "blosc": numcodecs.Blosc(),
+    "gzip": numcodecs.GZip(),
+    "lz4": numcodecs.LZ4(),
+    "zlib": numcodecs.Zlib(),
+}
+rng = np.random.default_rng(0)
+
+
+def check_boxes(path, values, direct):
+    grid = Grid(zarr.open_array(path, mode="r"), "x")
+    assert grid.direct == direct
+    reader = GridReader(grid)
+    for _ in range(10):
+        ends = [sorted(map(int, rng.integers(0, size + 1, 2))) for size in values.shape]
+        box = [(start, max(stop, start + 1)) for start, stop in ends if start < stop or start == 0]
+        if len(box) == values.ndim:
+            expected = values[tuple(slice(*span) for span in box)]
+            np.testing.assert_array_equal(reader.read(box), expected)
+    for start in range(0, len(values), 3):
+        box = [(start, min(start + 3, len(values))), *((0, size) for size in values.shape[1:])]
+        np.testing.assert_array_equal(reader.read(box), values[start : start + 3])
+
+
+@pytest.mark.parametrize("layout", SHAPES.values(), ids=SHAPES)
+@pytest.mark.parametrize("packed", PACKED.values(), ids=PACKED)
+@pytest.mark.parametrize("dtype", ["f4", "i8", "bool"])
+def test_boxes_are_those_of_zarr(tmp_path, layout, packed, dtype):
+    shape, chunks, shards = layout
+    values = (rng.random(shape) * 100).astype(dtype)
+    values[tuple(slice(0, size) for size in shards or chunks)] = 0  # not stored
+    array = zarr.create_array(
+        tmp_path / "a", shape=shape, chunks=chunks, shards=shards, dtype=dtype, compressors=packed
+    )
+    array[...] = values
+    check_boxes(tmp_path / "a", values, direct=True)
+
+
+@pytest.mark.parametrize("packed", PACKED_V2.values(), ids=PACKED_V2)
+@pytest.mark.parametrize("separator", [".", "/"])
+def test_boxes_of_the_older_format(tmp_path, packed, separator):
+    values = rng.random((103, 7))
+    array = zarr.create_array(
+        tmp_path / "a",
+        shape=values.shape,
+        chunks=(10, 3),
+        dtype="f8",
+        compressors=packed,
+        zarr_format=2,
+        chunk_key_encoding={"name": "v2", "separator": separator},
+    )
+    array[...] = values
+    check_boxes(tmp_path / "a", values, direct=True)
+
+
+@pytest.mark.parametrize(
+    ("dtype", "options"),
+    [
+        ("f8", {"filters": [numcodecs.Delta("f8")]}),
+        ("f8", {"order": "F"}),
+        (">f8", {}),
+        ("f8", {"compressors": numcodecs.LZMA()}),
+    ],
+    ids=["filter", "columns first", "big-endian", "lzma"],
+)
+def test_what_is_out_of_the_ordinary_goes_through_zarr(tmp_path, dtype, options):
+    values = rng.integers(0, 9, (103, 7)).astype(float)
+    array = zarr.create_array(
+        tmp_path / "a", shape=values.shape, chunks=(10, 3), dtype=dtype, zarr_format=2, **options
+    )
+    array[...] = values
+    check_boxes(tmp_path / "a", values, direct=False)
+
+
+@pytest.fixture
+def group(tmp_path):
+    """A matrix with target and weight."""
+    X = rng.normal(size=(2_000, 5)).astype("f4")
+    y, weight = X @ np.arange(5.0), rng.random(2_000)
+    store = zarr.create_group(tmp_path / "group.zarr")
+    for name, values, chunks in (
+        ("X", X, (150, 5)),
+        ("y", y, (400,)),
+        ("sample_weight", weight, (333,)),
+    ):
+        store.create_array(name, shape=values.shape, chunks=chunks, dtype=values.dtype)[...] = (
+            values
+        )
+    return tmp_path / "group.zarr", X, y, weight
+
+
+def test_a_group_of_X_and_y_is_a_matrix_with_its_target(group):
+    path, X, y, weight = group
+    data = sl.scan(path)
+    assert (data.rows, len(data.features), data.has_target, data.has_weight) == (
+        2_000,
+        5,
+        True,
+        True,
+    )
+    check_every_row_once(data)
+    chunks = list(data.read(data.fragments[0], data.features.names, 700))
+    np.testing.assert_array_equal(
+        np.concatenate([c.X for c in chunks]), X[: data.fragments[0].rows]
+    )
+    np.testing.assert_array_equal(
+        np.concatenate([c.y for c in chunks]), y[: data.fragments[0].rows]
+    )
+    np.testing.assert_array_equal(
+        np.concatenate([c.weight for c in chunks]), weight[: data.fragments[0].rows]
+    )
+
+
+def test_the_model_is_that_of_the_arrays_in_memory_to_the_bit(group):
+    path, X, y, _ = group
+    shutil.rmtree(path / "sample_weight")
+    pipeline = make_pipeline(StandardScaler(), SGDRegressor(random_state=0))
+    found = check_same_bits(
+        pipeline, sl.scan(path), [{}, {"chunk_size": 7}, {"threads": 4}], batch_size=256
+    )
+    expected = sl.fit(pipeline, (X, y), batch_size=256).estimator
+    np.testing.assert_array_equal(found[-1].coef_, expected[-1].coef_)
+    assert not hasattr(found, "feature_names_in_")
+
+
+def test_arrays_groups_and_zip_files_are_recognised(group, tmp_path):
+    path, X, _, _ = group
+    assert sl.scan(zarr.open_group(path, mode="r")).rows == 2_000
+    assert not sl.scan(zarr.open_array(path / "X", mode="r")).has_target
+    assert sl.scan(path, target="sample_weight").target_field.name == "target"
+    with zarr.storage.ZipStore(tmp_path / "x.zip", mode="w") as store:
+        zarr.create_array(store, shape=X.shape, chunks=(500, 5), dtype="f4")[...] = X
+    with zarr.storage.ZipStore(tmp_path / "x.zip", mode="r") as store:
+        data = sl.scan(zarr.open_array(store, mode="r"))
+        check_every_row_once(data)
+    with pytest.raises(SchemaError, match=r"'z'.*X, sample_weight, y"):
+        sl.scan(path, target="z")
+    with pytest.raises(UsageError, match="names of its arrays"):
+        sl.scan(path, target=np.zeros(3))
+    with pytest.raises(SourceError, match="no such file"):
+        sl.scan(tmp_path / "none.zarr")
+
+
+@pytest.fixture
+def cube(tmp_path):
+    """Variables over named axes, in chunks that go across the order of rows."""
+    values = {
+        "a": (rng.random((4, 30, 20)), ("time", "lat", "lon"), (4, 10, 7)),
+        "b": (rng.integers(0, 9, (4, 30, 20)), ("time", "lat", "lon"), (2, 30, 20)),
+        "map": (rng.random((30, 20)), ("lat", "lon"), (30, 20)),
+        "lat": (np.arange(30.0), ("lat",), (10,)),
+        "time": (np.arange(4), ("time",), (4,)),
+        "bounds": (rng.random((30, 2)), ("lat", "side"), (30, 2)),
+    }
+    store = zarr.create_group(tmp_path / "cube.zarr")
+    for name, (array, dims, chunks) in values.items():
+        store.create_array(
+            name, shape=array.shape, chunks=chunks, dtype=array.dtype, dimension_names=dims
+        )[...] = array
+    return tmp_path / "cube.zarr", {name: array for name, (array, _, _) in values.items()}
+
+
+@pytest.mark.parametrize("box_bytes", [1, 5_000, 1 << 20])
+def test_variables_are_flattened_over_their_named_axes(cube, box_bytes, monkeypatch):
+    monkeypatch.setattr("streamlearn.source.zarr._BOX_BYTES", box_bytes)
+    path, values = cube
+    data = sl.scan(path, target="b")
+    assert data.features.names == ["a", "lat", "map", "time"]
+    assert "'bounds'" in data.source.notes([])[0]
+    check_every_row_once(data)
+    read = [
+        chunk
+        for fragment in data.fragments
+        for chunk in data.read(fragment, data.features.names, 77)
+    ]
+    shape = values["a"].shape
+    expected = {
+        "a": values["a"],
+        "map": np.broadcast_to(values["map"], shape),
+        "lat": np.broadcast_to(values["lat"][:, None], shape),
+        "time": np.broadcast_to(values["time"][:, None, None], shape),
+    }
+    for name, array in expected.items():
+        found = np.concatenate([chunk.X[name].to_numpy() for chunk in read])
+        np.testing.assert_array_equal(found, array.reshape(-1))
+    np.testing.assert_array_equal(
+        np.concatenate([chunk.y for chunk in read]), values["b"].reshape(-1)
+    )
+
+
+@pytest.mark.parametrize("packed", [None, ZstdCodec(), BloscCodec()], ids=["raw", "zstd", "blosc"])
+def test_cut_and_damaged_chunks_are_named(tmp_path, packed):
+    values = rng.random((100, 4))
+    array = zarr.create_array(
+        tmp_path / "a", shape=values.shape, chunks=(20, 4), dtype="f8", compressors=packed
+    )
+    array[...] = values
+    file = tmp_path / "a" / "c" / "2" / "0"
+    whole = file.read_bytes()
+    data = sl.scan(tmp_path / "a")
+
+    def read():
+        return [
+            chunk
+            for fragment in data.fragments
+            for chunk in data.read(fragment, data.features.names, 1_000)
+        ]
+
+    file.write_bytes(whole[:-5])
+    with pytest.raises(SourceError, match=r"c/2/0"):
+        read()
+    file.write_bytes(whole + b"12345678")
+    if packed is None:
+        with pytest.raises(SourceError, match=r"c/2/0.*640 bytes"):
+            read()
+    file.write_bytes(b"")
+    with pytest.raises(SourceError, match=r"c/2/0"):
+        read()
+
+
+def test_a_checksum_that_is_not_true_is_named(tmp_path):
+    values = rng.random((100, 4))
+    array = zarr.create_array(
+        tmp_path / "a",
+        shape=values.shape,
+        chunks=(20, 4),
+        shards=(100, 4),
+        dtype="f8",
+        compressors=[ZstdCodec(), Crc32cCodec()],
+    )
+    array[...] = values
+    file = tmp_path / "a" / "c" / "0" / "0"
+    whole = bytearray(file.read_bytes())
+    for place in (30, len(whole) - 20):  # in a chunk, and in the index
+        damaged = whole.copy()
+        damaged[place] ^= 1
+        file.write_bytes(damaged)
+        data = sl.scan(tmp_path / "a")
+        with pytest.raises(SourceError, match="checksum"):
+            list(data.read(data.fragments[0], data.features.names, 1_000))
+
+
+def test_random_damage_is_an_error_or_changes_values_only(tmp_path):
+    """Never a crash, a hang, or another number of rows."""
+    values = rng.random((300, 4))
+    for number, packed in enumerate((None, ZstdCodec(), BloscCodec(), GzipCodec())):
+        path = tmp_path / str(number)
+        array = zarr.create_array(
+            path, shape=values.shape, chunks=(50, 4), dtype="f8", compressors=packed
+        )
+        array[...] = values
+        files = sorted(path.glob("c/*/0"))
+        for _ in range(40):
+            file = files[rng.integers(len(files))]
+            whole = file.read_bytes()
+            damaged = bytearray(whole)
+            if rng.random() < 0.3:
+                del damaged[int(rng.integers(len(damaged))) :]
+            else:
+                damaged[int(rng.integers(len(damaged)))] ^= 1 << int(rng.integers(8))
+            file.write_bytes(damaged)
+            data = sl.scan(path)
+            try:
+                read = [c for f in data.fragments for c in data.read(f, data.features.names, 70)]
+            except DataError as error:
+                assert os.fspath(file) in str(error)
+            else:
+                assert sum(map(len, read)) == 300
+            file.write_bytes(whole)
+
+
+def test_the_ocean_cube_gives_the_model_of_its_arrays_in_memory(shared):
+    path = shared / "ocean_zarr" / "cube-5-100-200.zarr"
+    names = ["conc_chl", "kd489"]
+    there = " AND ".join(f"isfinite({name})" for name in [*names, "conc_tsm"])
+    data = sl.scan(path, target="conc_tsm", features=names, where=there)
+    result = sl.fit(make_pipeline(StandardScaler(), SGDRegressor(random_state=0)), data)
+    assert (result.rows.read, result.rows.learned) == (10_000_000, 1_158_658)
+    store = zarr.open_group(path, mode="r")
+    arrays = [np.asarray(store[name][...]).reshape(-1) for name in [*names, "conc_tsm"]]
+    kept = np.logical_and.reduce([np.isfinite(array) for array in arrays])
+    *features, y = (array[kept] for array in arrays)
+    X = StandardScaler().fit_transform(np.column_stack(features))
+    model = SGDRegressor(random_state=0)
+    for start in itertools.count(0, 32_768):
+        if start >= len(X):
+            break
+        model.partial_fit(X[start : start + 32_768], y[start : start + 32_768])
+    np.testing.assert_allclose(result.estimator[-1].coef_, model.coef_, rtol=1e-9)
