@@ -11,7 +11,8 @@ if TYPE_CHECKING:
     from streamlearn.prepare.dates import DateFeatures
     from streamlearn.result import Result, load
     from streamlearn.run import evaluate, explain, fit
-    from streamlearn.source.dataset import Dataset, scan
+    from streamlearn.source.dataset import Dataset
+from streamlearn.source.scan import scan
 
 __version__ = "0.1.0"
 
@@ -39,7 +40,7 @@ _PLACES = {
     "explain": ("streamlearn.run", "explain"),
     "fit": ("streamlearn.run", "fit"),
     "load": ("streamlearn.result", "load"),
-    "scan": ("streamlearn.source.dataset", "scan"),
+    "scan": ("streamlearn.source.scan", "scan"),
 }
 
 

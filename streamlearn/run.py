@@ -19,7 +19,8 @@ from streamlearn.plan.job import Options, take_apart
 from streamlearn.plan.plan import Plan
 from streamlearn.plan.projection import make_plan
 from streamlearn.result import Result, load
-from streamlearn.source.dataset import Dataset, scan
+from streamlearn.source.dataset import Dataset
+from streamlearn.source.scan import scan
 from streamlearn.stream.budget import resolve_budget
 from streamlearn.stream.events import Listener
 from streamlearn.stream.governor import AMPLE, Governor

@@ -157,7 +157,7 @@ def settings(pairs: tuple[str, ...], option: str) -> dict[str, str]:
 
 def open_dataset(data: tuple[str, ...], options: dict[str, Any]) -> Any:
     """Scan the data as the options say, taking them out of ``options``."""
-    from streamlearn.source.dataset import scan
+    from streamlearn.source.scan import scan
 
     derive = list(options.pop("derive"))
     return scan(

@@ -14,7 +14,8 @@ from streamlearn.learn.parse import parse
 from streamlearn.learn.registry import Learner, find_recipe, refuse
 from streamlearn.learn.schedule import columns_for, schedule
 from streamlearn.learn.sequential import is_classifier, is_regressor, needs_target
-from streamlearn.source.dataset import Dataset, scan
+from streamlearn.source.dataset import Dataset
+from streamlearn.source.scan import scan
 
 __all__ = ["Job", "Options", "cores", "take_apart"]
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import os
 from collections.abc import Generator, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
@@ -16,120 +15,10 @@ from numpy.typing import NDArray
 
 from streamlearn.chunk import Chunk, Field, Schema
 from streamlearn.errors import DataError, SchemaError, UsageError
-from streamlearn.source.arrays import ArraySource
 from streamlearn.source.base import Fragment, ReaderCost, Source, locate
 from streamlearn.source.derive import Expressions, make_expressions
-from streamlearn.source.parquet import ParquetSource
-from streamlearn.source.reconcile import parse_type
-from streamlearn.source.zarr import ZarrSource, is_zarr
 
-__all__ = ["Dataset", "scan"]
-
-
-def scan(
-    data: Any,
-    *,
-    target: Any = None,
-    features: Sequence[str] | None = None,
-    weight: Any = None,
-    derive: Mapping[str, pc.Expression] | Sequence[str] | str | None = None,
-    where: pc.Expression | str | None = None,
-    schema: Mapping[str, str | pa.DataType] | None = None,
-) -> Dataset:
-    """Describe data to learn from, without reading a row.
-
-    Parameters
-    ----------
-    data : path, glob, directory, list of them, or array
-        Parquet files; a zarr store or array; a ``.npy`` file or NumPy array of shape
-        (rows, columns); or a pair ``(X, y)`` of arrays.
-    target : str or array, optional
-        Name of the column to predict; for arrays, an array or ``.npy`` file of shape (rows,).
-    features : sequence of str, optional
-        Columns to learn from, in this order. By default all but target and weight.
-    weight : str or array, optional
-        Sample weight: a column's name, or an array of shape (rows,).
-    derive : mapping of str to pyarrow expression, or SQL text, optional
-        Computed columns: ``{"duration": pc.field("end") - pc.field("start")}`` or
-        ``"date_diff('second', start, stop) / 60.0 AS duration"``.
-    where : pyarrow expression or SQL text, optional
-        Rows for which it is false or null are filtered, and counted.
-    schema : mapping of str to type, optional
-        Types that settle drift between files, such as ``{"zone": "int64"}``.
-
-    Returns
-    -------
-    Dataset
-        Lazy: only footers and headers were read.
-
-    Raises
-    ------
-    SourceError
-        If a file is missing or unreadable.
-    SchemaError
-        If a named column does not exist.
-    UsageError
-        If arguments contradict each other.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> data = scan((np.zeros((10, 3)), np.arange(10)))
-    >>> data.rows, len(data.features)
-    (10, 3)
-    """
-    if isinstance(data, Dataset):
-        raise UsageError("this is a Dataset already; scan() takes paths or arrays")
-    source: Source
-    if _is_array_like(data):
-        if schema:
-            raise UsageError("schema= settles types between parquet files; an array has one type")
-        X, y = data if isinstance(data, tuple) else (data, None)
-        if y is not None and target is not None:
-            raise UsageError("the target was given twice: in data=(X, y) and in target=")
-        y = target if y is None else y
-        if isinstance(y, str) and not y.endswith(".npy"):
-            raise UsageError(
-                f"target={y!r}: an array has no named columns; give the target as an array, "
-                "or as the path of a .npy file"
-            )
-        array = ArraySource(X, y, weight)
-        return Dataset(array, derive=derive, where=where, features=features)
-    if is_zarr(data):
-        if schema:
-            raise UsageError("schema= settles types between files; a zarr array has one type")
-        if not isinstance(target, str | None) or not isinstance(weight, str | None):
-            raise UsageError("of a zarr store, target= and weight= are names of its arrays")
-        store = ZarrSource(data, target, weight)
-        if not store.schema.named:
-            return Dataset(store, derive=derive, where=where, features=features)
-        return Dataset(
-            store, target=target, features=features, weight=weight, derive=derive, where=where
-        )
-    types = {name: parse_type(kind) for name, kind in (schema or {}).items()}
-    source = ParquetSource(data, types)
-    return Dataset(
-        source, target=target, features=features, weight=weight, derive=derive, where=where
-    )
-
-
-def _is_array_like(data: Any) -> bool:
-    if is_zarr(data):
-        return False
-    if isinstance(data, tuple):
-        if len(data) != 2:
-            raise UsageError(f"a pair (X, y) is needed, not a tuple of {len(data)}")
-        return True
-    if isinstance(data, str | os.PathLike):
-        return os.fspath(data).endswith(".npy")
-    if isinstance(data, np.ndarray):
-        return True
-    if isinstance(data, Sequence) and all(isinstance(item, str | os.PathLike) for item in data):
-        return False
-    raise UsageError(
-        f"scan() cannot read {type(data).__name__}; give parquet paths, a .npy file, "
-        "a NumPy array or a pair (X, y)"
-    )
+__all__ = ["Dataset"]
 
 
 class Dataset:
