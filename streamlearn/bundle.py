@@ -158,6 +158,9 @@ def save_run(
             f"{path}: the estimator cannot be written as a skops file: {error}; "
             "result.estimator is fitted all the same, and can be pickled"
         ) from error
+    relieve()
+    import matplotlib.figure  # noqa: F401 - what the report loads shows in the report's numbers
+
     saved = _measured(replace(result, path=os.fspath(path)), measure)
     lines = [
         _json({**asdict(record), "curve": record.curve}, indent=None) for record in saved.history

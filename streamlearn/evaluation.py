@@ -25,6 +25,7 @@ from streamlearn.errors import (
 )
 from streamlearn.fitting import empty_scores
 from streamlearn.learn.sequential import is_classifier
+from streamlearn.plan.demands import answer_bytes, answer_rows
 from streamlearn.plan.job import cores
 from streamlearn.plan.memory import Demand, MemoryPlan, Term, plan_memory
 from streamlearn.prepare.base import Kernel
@@ -144,6 +145,7 @@ class Evaluating:
         data.require(self._names)
         schema = data.features.select(self._names) if data.features.named else data.features
         self._kernel, self._model = _compile(estimator, schema)
+        self._block_rows = answer_rows(self._model, _BLOCK_ROWS)
 
     def _fitted_columns(self) -> list[str]:
         known = getattr(self._estimator, "feature_names_in_", None)
@@ -181,8 +183,12 @@ class Evaluating:
         try:
             return plan_memory([self._demand()], **options)
         except MemoryBudgetError:
-            self._data = self._data.lean(None)
-            return plan_memory([self._demand()], **options)
+            direct, self._data = self._data, self._data.lean(None)
+            try:
+                return plan_memory([self._demand()], **options)
+            except MemoryBudgetError:
+                self._data = direct
+                raise
 
     def _demand(self) -> Demand:
         cost = self._data.cost(self._names)
@@ -195,10 +201,11 @@ class Evaluating:
             cost.chunk_row_bytes,
             2,
             (
-                Term("raw blocks", int(2 * _BLOCK_ROWS * cost.chunk_row_bytes)),
-                Term("prepared blocks", int(4 * _BLOCK_ROWS * row)),
-                Term("answers", 64 * _BLOCK_ROWS),
+                Term("raw blocks", int(2 * self._block_rows * cost.chunk_row_bytes)),
+                Term("prepared blocks", int(4 * self._block_rows * row)),
+                Term("answers", 2 * answer_bytes(self._model, self._block_rows)),
             ),
+            remedy="a smaller model",
             note=cost.note,
             most_rows=self._data.longest_rows,
         )
@@ -220,7 +227,7 @@ class Evaluating:
                     if part.learn is not None:
                         yield part.learn
 
-        answered = ahead(rebatch(blocks(), _BLOCK_ROWS), self._answer, threads=min(1, threads))
+        answered = ahead(rebatch(blocks(), self._block_rows), self._answer, threads=min(1, threads))
         with closing(answered) as found:
             for chunk, answers in found:
                 scores.update(_labels(chunk.y, classes), answers, chunk.weight)

@@ -13,7 +13,13 @@ from streamlearn.learn.schedule import columns_for, schedule
 from streamlearn.learn.sequential import SequentialLearner, is_classifier
 from streamlearn.learn.target import TargetProfile
 from streamlearn.manifest import manifest_of
-from streamlearn.plan.demands import finish_demand, learn_demand, output_bytes, save_demand
+from streamlearn.plan.demands import (
+    finish_demand,
+    learn_demand,
+    output_bytes,
+    save_demand,
+    statistics_rows,
+)
 from streamlearn.plan.job import Job
 from streamlearn.plan.memory import Demand, MemoryPlan, Term
 from streamlearn.plan.order import plan_shuffle
@@ -121,7 +127,13 @@ class Fitting:
             PassStarted(begin, name, self.number, len(self.plan.passes), job.data.rows)
         )
         reader = self._reader(names, further=int(self.plan.memory.further))
-        found = statistics_pass(reader, steps, new_profile, self._watch(name))
+        found = statistics_pass(
+            reader,
+            steps,
+            new_profile,
+            self._watch(name),
+            rows=statistics_rows(job, names, learning),
+        )
         self.governor.tell(PassEnded(self.governor.seconds, name, self.governor.seconds - begin))
         if not found.rows.learned:
             raise _no_rows(found.rows)
@@ -141,7 +153,7 @@ class Fitting:
                 item for state in states for found in state.growth().values() for item in found
             ]
             held = sum(item.state_bytes for item in grown)
-            if held <= room:
+            if not held or held <= room:
                 return
             most = max(grown, key=lambda item: item.state_bytes)
             enough = -(-int((held - room + memory.limit_bytes) * 1.25) // 1_000_000)

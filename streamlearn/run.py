@@ -6,9 +6,10 @@ The only file that knows every layer.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from typing import Any
+from functools import partial
+from typing import Any, TypeVar
 
 from streamlearn.bundle import save_run, staged
 from streamlearn.errors import MemoryBudgetError
@@ -30,6 +31,8 @@ from streamlearn.stream.reclaim import lean_arrow, trim_malloc, unmap_libraries
 from streamlearn.stream.timeline import Recorder
 
 __all__ = ["evaluate", "explain", "fit"]
+
+T = TypeVar("T")
 
 
 def explain(estimator: Any, data: Any, **options: Any) -> Plan:
@@ -67,8 +70,9 @@ def explain(estimator: Any, data: Any, **options: Any) -> Plan:
     """
     probe = make_probe()
     try:
-        reserved, limit = _measure(probe, options.get("memory_budget", "auto"))
-        return make_plan(take_apart(estimator, data, Options(**options)), limit, reserved)
+        entry = probe.rss()
+        job = take_apart(estimator, data, Options(**options))
+        return _planned(probe, job.options.memory_budget, entry, partial(make_plan, job))[2]
     finally:
         probe.close()
 
@@ -192,11 +196,11 @@ def fit(
                 stack.enter_context(journal(stage))
             stack.enter_context(lean_arrow())
             stack.enter_context(_one_blas_thread())
-            reserved, limit = _measure(probe, memory_budget)
+            entry = probe.rss()
+            job = take_apart(estimator, data, options)
+            limit, reserved, plan = _planned(probe, memory_budget, entry, partial(make_plan, job))
             if hard_limit:
                 stack.enter_context(keep_to(limit, reserved))
-            job = take_apart(estimator, data, options)
-            plan = make_plan(job, limit, reserved)
             governor = Governor(
                 limit_bytes=limit,
                 chunk_rows=plan.memory.chunk_rows,
@@ -253,15 +257,15 @@ def evaluate(
         with ExitStack() as stack:
             stack.enter_context(lean_arrow())
             stack.enter_context(_one_blas_thread())
-            reserved, limit = _measure(probe, memory_budget)
-            if hard_limit:
-                stack.enter_context(keep_to(limit, reserved))
+            entry = probe.rss()
             if isinstance(model, str | os.PathLike):
                 model = load(model)
             estimator = model.estimator if isinstance(model, Result) else model
             dataset = data if isinstance(data, Dataset) else scan(data)
             evaluating = Evaluating(estimator, dataset, chunk_size, threads)
-            memory = evaluating.plan(limit, reserved)
+            limit, reserved, memory = _planned(probe, memory_budget, entry, evaluating.plan)
+            if hard_limit:
+                stack.enter_context(keep_to(limit, reserved))
             governor = Governor(
                 limit_bytes=limit,
                 chunk_rows=memory.chunk_rows,
@@ -274,20 +278,30 @@ def evaluate(
         probe.close()
 
 
-def _measure(probe: Probe, budget: str | int | None) -> tuple[int, int]:
-    """Return what the process holds, in bytes, and the budget; give back what it need not hold."""
-    reserved = probe.rss()
+def _planned(
+    probe: Probe, budget: str | int | None, entry: int, plan: Callable[[int, int], T]
+) -> tuple[int, int, T]:
+    """Plan with what the process holds now; return the budget, that, and the plan.
+
+    ``entry`` is what it held when the call came: a budget such as "+300MB" is above that.
+
+    Memory that need not be held is given back first where the budget is not ample, and in any
+    case before anything is refused.
+    """
     try:
-        limit = resolve_budget(budget, reserved)
+        reserved = probe.rss()
+        limit = resolve_budget(budget, entry)
+        if limit < AMPLE * reserved:
+            raise MemoryBudgetError  # noqa: TRY301 - not ample: as if it did not fit
+        found = plan(limit, reserved)
     except MemoryBudgetError:
-        limit = 0
-    if limit < AMPLE * reserved:
         trim_malloc()
         unmap_libraries()
         reserved = probe.rss()
-        limit = resolve_budget(budget, reserved)
+        limit = resolve_budget(budget, min(entry, reserved))
+        found = plan(limit, reserved)
     probe.reset()
-    return reserved, limit
+    return limit, reserved, found
 
 
 @contextmanager

@@ -77,7 +77,7 @@ def memory_options(function: F) -> F:
             default="auto",
             show_default=True,
             metavar="SIZE",
-            help="Highest resident memory: 512MB, 2GiB, 50%, auto.",
+            help="Highest resident memory: 512MB, 2GiB, 50% of what is available, +300MB, auto.",
         ),
         click.option(
             "--hard-limit",

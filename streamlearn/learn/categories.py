@@ -141,14 +141,20 @@ class ValueCounts:
         return 2 * (self._held + self._held_waiting) + hashing
 
     @property
+    def text_bytes(self) -> tuple[int, int]:
+        """Bytes a text takes while an encoder is fitted with it, and in the encoder (measured)."""
+        length = self._held // max(1, len(self))
+        return 270 + 2 * length, 150 + 2 * length
+
+    @property
     def is_number(self) -> bool:
         """Whether the values are integers or floats."""
         kind = None if self._values is None else self._values.type
         return kind is not None and (pa.types.is_integer(kind) or pa.types.is_floating(kind))
 
 
-_HASH_BYTES = 48
-"""Of Arrow's hash table for each distinct text (measured)."""
+_HASH_BYTES = 230
+"""Of Arrow's hash tables for each distinct text, while they are rebuilt (measured)."""
 
 
 def arrow_columns(X: Block) -> list[pa.Array]:
@@ -228,7 +234,7 @@ class Categories:
         found = []
         for name, column in zip(self._names, self._columns, strict=True):
             count = len(column)
-            finish, kept = (64, 48) if column.is_number else (320, 160)
+            finish, kept = (64, 48) if column.is_number else column.text_bytes
             found.append(
                 Growth(
                     name,

@@ -75,9 +75,12 @@ class TargetProfile:
             if self._segments[segment] is None:
                 self._segments[segment] = ValueCounts()
             self._segments[segment].add(column)
+        self._check_classes()
+
+    def _check_classes(self) -> None:
         if len(self._counts) > _MOST_CLASSES:
             raise DataError(
-                f"the target has more than {_MOST_CLASSES:,} distinct values after "
+                f"the target has more than {_MOST_CLASSES:,} distinct values in "
                 f"{self.rows:,} rows; it does not look like a class: use a regressor"
             )
 
@@ -85,6 +88,7 @@ class TargetProfile:
         """Take in the profile of the rows that come after."""
         self.rows += other.rows
         self._counts.merge(other._counts)
+        self._check_classes()
         self._moments.merge(other._moments)
         for index, theirs in enumerate(other._segments):
             if self._segments[index] is None:
@@ -124,6 +128,7 @@ class TargetProfile:
         """
         if self._is_class:
             found, _ = self.classes()
+            self._check_classes()
             if len(found) < 2:
                 shown = repr(found[0].item() if hasattr(found[0], "item") else found[0])
                 raise DataError(

@@ -13,8 +13,22 @@ from streamlearn.learn.graph import Chain, Columns, Leaf, Node
 from streamlearn.plan.job import Job
 from streamlearn.plan.memory import Demand, Term, block_rows
 from streamlearn.plan.order import plan_shuffle
+from streamlearn.score.progressive import SCORED_ROWS
 
-__all__ = ["finish_demand", "learn_demand", "output_bytes", "save_demand", "statistics_demand"]
+__all__ = [
+    "answer_bytes",
+    "answer_rows",
+    "finish_demand",
+    "learn_demand",
+    "output_bytes",
+    "save_demand",
+    "statistics_demand",
+    "statistics_rows",
+]
+
+_MLP_ROWS = 200
+"""scikit-learn's own batch size of a neural network."""
+_ANSWER_BYTES = 64 << 20
 
 _TEXT_BYTES = 4_500
 """What skops holds for each Python object it writes, a category of text for one (measured)."""
@@ -34,7 +48,11 @@ def save_demand(job: Job) -> Demand:
     ]
     if texts:
         held.append(Term(f"writing {texts:,} categories of text", texts * _TEXT_BYTES))
-    remedy = "max_categories= on the encoder" if texts else "save nothing (no run=)"
+    remedy = (
+        "max_categories= on the encoder"
+        if texts
+        else "in Python, leave run= out and save the estimator by other means"
+    )
     if job.model is not None and (coef := getattr(job.model, "coef_", None)) is not None:
         held.append(Term("writing the coefficients", 3 * int(coef.nbytes)))
     return Demand("save", 0, 0.0, 0.0, 0, tuple(held), remedy=remedy)
@@ -45,8 +63,9 @@ def statistics_demand(
 ) -> Demand:
     """Return what a pass of statistics holds, before anything has grown."""
     cost = job.data.cost(names)
-    width = sum(_input_width(leaf, job) for leaf in learning)
+    width = sum(_width_into(leaf, job) for leaf in learning)
     states = max(1, job.threads) + 1
+    rows = statistics_rows(job, names, learning)
     return Demand(
         name,
         cost.fixed_bytes,
@@ -56,8 +75,7 @@ def statistics_demand(
         (
             Term(
                 "blocks being accumulated",
-                max(1, job.threads - 1)
-                * int(block_rows(len(names)) * (cost.chunk_row_bytes + 24 * width)),
+                max(1, job.threads - 1) * int(rows * (2 * cost.chunk_row_bytes + 24 * width)),
             ),
             Term("statistics", states * (200_000 + 400 * width)),
         ),
@@ -87,6 +105,8 @@ def learn_demand(job: Job, batch: int, classes: int, *, known: bool) -> Demand:
     """
     cost = job.data.cost(job.columns)
     row_bytes, work_bytes = output_bytes(job.steps, job)
+    batch = min(batch, job.data.rows)
+    known = known or not _has_unknown_width(job)
     width = _output_width(job.steps, job) if known else 0
     outputs = max(1, classes if classes > 2 else 1)
     grown = _grown(job)
@@ -107,7 +127,10 @@ def learn_demand(job: Job, batch: int, classes: int, *, known: bool) -> Demand:
         held.append(Term("categories of the fitted encoders", kept))
     if job.options.shuffle:
         group = plan_shuffle(row_bytes, 0).group_rows
-        held.append(Term("rows being shuffled", int(3 * group * row_bytes)))
+        held.append(Term("rows being shuffled", int(3 * min(group, job.data.rows) * row_bytes)))
+    if job.options.validation:
+        aside = batch * (cost.chunk_row_bytes + 2 * row_bytes + work_bytes)
+        held.append(Term("held-out rows", int(aside + 24 * batch * outputs)))
     return Demand(
         "learn",
         cost.fixed_bytes,
@@ -119,6 +142,38 @@ def learn_demand(job: Job, batch: int, classes: int, *, known: bool) -> Demand:
         most_rows=job.data.longest_rows,
         remedy=remedy or "a smaller batch_size, or fewer features",
     )
+
+
+def statistics_rows(job: Job, names: Sequence[str], learning: Sequence[Leaf]) -> int:
+    """Return the rows of a block of a pass of statistics."""
+    widest = max((_width_into(leaf, job) for leaf in learning), default=0)
+    return block_rows(max(len(names), widest), job.data.cost(names).chunk_row_bytes)
+
+
+def _width_into(leaf: Leaf, job: Job) -> int:
+    """Columns that a step gets: the source's, or what the steps before it give."""
+    if leaf.schema is not None or job.steps is None:
+        return _input_width(leaf, job)
+    found = _before(job.steps, leaf, len(job.data.features), job)
+    return found if found is not None else _input_width(leaf, job)
+
+
+def _before(node: Node, leaf: Leaf, width: int, job: Job) -> int | None:
+    if node is leaf:
+        return width
+    if isinstance(node, Chain):
+        for child in node.nodes:
+            found = _before(child, leaf, width, job)
+            if found is not None:
+                return found
+            width = _widths(child, job, width)[0]
+    if isinstance(node, Columns):
+        for _, branch, columns, _ in node.branches:
+            if not isinstance(branch, str):
+                found = _before(branch, leaf, len(columns), job)
+                if found is not None:
+                    return found
+    return None
 
 
 def finish_demand(learned: Sequence[Leaf]) -> Demand:
@@ -136,21 +191,43 @@ def finish_demand(learned: Sequence[Leaf]) -> Demand:
     )
 
 
+def _has_unknown_width(job: Job) -> bool:
+    """Whether an encoder's width is known only once its categories are counted."""
+    leaves = job.steps.leaves() if job.steps is not None else ()
+    return any(type(leaf.estimator).__name__ == "OneHotEncoder" for leaf in leaves)
+
+
 def _grown(job: Job) -> list[Growth]:
     leaves = job.steps.leaves() if job.steps is not None else ()
     return [item for leaf in leaves for item in leaf.growth]
 
 
 def _model_bytes(model: Any, width: int, outputs: int, batch: int) -> int:
-    layers = getattr(model, "hidden_layer_sizes", None)
-    if layers is not None:
-        sizes = [width, *np.atleast_1d(layers).tolist(), outputs]
-        weights = sum(a * b for a, b in pairwise(sizes))
-        return int(8 * (5 * weights + 4 * min(batch, 1024) * sum(sizes[1:])))
     clusters = getattr(model, "n_clusters", 0) or getattr(model, "n_components", 0) or 0
-    clusters = clusters if isinstance(clusters, int) else 0
-    # Twice: scikit-learn transposes the coefficients of several classes for its answers.
-    return 16 * (width + batch) * max(outputs, clusters)
+    outputs = max(outputs, clusters if isinstance(clusters, int) else 0)
+    scored = min(batch, SCORED_ROWS)
+    layers = getattr(model, "hidden_layer_sizes", None)
+    if layers is None:
+        # Twice: scikit-learn transposes the coefficients of several classes for its answers.
+        return 16 * width * outputs + 24 * scored * outputs
+    sizes = [width, *np.atleast_1d(layers).tolist(), outputs]
+    weights = sum(a * b for a, b in pairwise(sizes))
+    own = getattr(model, "batch_size", None)
+    rows = min(batch, own if isinstance(own, int) else _MLP_ROWS)
+    return int(8 * (5 * weights + (4 * rows + 2 * scored) * sum(sizes[1:])))
+
+
+def answer_bytes(model: Any, rows: int) -> int:
+    """Return what asking a fitted model for as many answers holds."""
+    classes = getattr(model, "classes_", None)
+    outputs = len(classes) if classes is not None and np.ndim(classes) == 1 else 1
+    hidden = int(np.sum(getattr(model, "hidden_layer_sizes", 0)))
+    return int(8 * rows * (5 * outputs + 2 * hidden + 3))
+
+
+def answer_rows(model: Any, most: int) -> int:
+    """Return how many answers to ask for at once: a function of the model alone."""
+    return int(max(256, min(most, 8 * _ANSWER_BYTES // answer_bytes(model, 8))))
 
 
 def output_bytes(node: Node | None, job: Job) -> tuple[float, float]:
@@ -179,10 +256,10 @@ def _output_width(node: Node | None, job: Job) -> int:
     return _widths(node, job)[0] if node is not None else len(job.data.features)
 
 
-def _widths(node: Node, job: Job) -> tuple[int, int | None]:
+def _widths(node: Node, job: Job, given: int | None = None) -> tuple[int, int | None]:
     """Columns a node gives, and values stored a row where it gives a sparse matrix."""
     if isinstance(node, Leaf):
-        width = _input_width(node, job)
+        width = _input_width(node, job) if given is None or node.schema is not None else given
         step = node.estimator
         name = type(step).__name__
         if name == "OneHotEncoder":
@@ -197,9 +274,9 @@ def _widths(node: Node, job: Job) -> tuple[int, int | None]:
             return comb(width + int(np.max(step.degree)), int(np.max(step.degree))), None
         return width, None
     if isinstance(node, Chain):
-        found: tuple[int, int | None] = (len(job.data.features), None)
+        found: tuple[int, int | None] = (given or len(job.data.features), None)
         for child in node.nodes:
-            found = _widths(child, job)
+            found = _widths(child, job, found[0])
         return found
     assert isinstance(node, Columns)
     total, slots, sparse = 0, 0, False
@@ -208,7 +285,7 @@ def _widths(node: Node, job: Job) -> tuple[int, int | None]:
         if isinstance(branch, str):
             width = 0 if branch == "drop" else len(columns)
         else:
-            width, stored = _widths(branch, job)
+            width, stored = _widths(branch, job, len(columns))
         total += width
         slots += width if stored is None else stored
         sparse = sparse or stored is not None

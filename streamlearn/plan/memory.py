@@ -17,6 +17,7 @@ __all__ = ["Demand", "MemoryPlan", "Term", "block_rows", "plan_memory", "smalles
 
 _BLOCK_ROWS = 8_192
 _BLOCK_CELLS = 1 << 21
+_LEAST_BLOCK = 64
 _SLACK_BYTES = 44_000_000
 """Of the allocators; modules imported on the way; library pages given back and used again."""
 _THREAD_BYTES = 16_000_000
@@ -33,20 +34,23 @@ _READ_FACTOR = 3.3
 _MB = 1_000_000
 
 
-def block_rows(columns: int) -> int:
-    """Return how many rows a statistics pass takes at once: a function of the width alone.
+def block_rows(cells: int, row_bytes: float = 0.0) -> int:
+    """Return how many rows a statistics pass takes at once: a function of their width alone.
 
     Parameters
     ----------
-    columns : int
-        Columns the pass reads.
+    cells : int
+        Columns the pass reads, or that its steps learn from, whichever is more.
+    row_bytes : float
+        Decoded bytes of a row, as the source says.
 
     Examples
     --------
-    >>> block_rows(28), block_rows(5_000)
-    (8192, 419)
+    >>> block_rows(28), block_rows(5_000), block_rows(1, 50_000)
+    (8192, 419, 320)
     """
-    return max(256, min(_BLOCK_ROWS, _BLOCK_CELLS // max(1, columns)))
+    rows = min(_BLOCK_ROWS, _BLOCK_CELLS / max(1, cells), _CHUNK_BYTES / max(1.0, row_bytes))
+    return max(_LEAST_BLOCK, int(rows))
 
 
 @dataclass(frozen=True)

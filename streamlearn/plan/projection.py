@@ -65,7 +65,11 @@ def fit_into(
         found = plan_memory(demands(), readers=readers, **options)
     except MemoryBudgetError:
         job.data = lean
-        return plan_memory(demands(), readers=readers, **options)
+        try:
+            return plan_memory(demands(), readers=readers, **options)
+        except MemoryBudgetError:
+            job.data = direct
+            raise
     try:
         job.data = lean
         floor = smallest_budget(demands(), reserved_bytes=reserved, chunk_size=rows)

@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["ProgressiveLoss"]
+__all__ = ["SCORED_ROWS", "ProgressiveLoss"]
 
-_ROWS = 1_024
+SCORED_ROWS = 1_024
 
 
 class ProgressiveLoss:
@@ -41,7 +41,7 @@ class ProgressiveLoss:
         """Score a batch that is about to be learned; return its mean loss."""
         if y is None or not hasattr(self._model, "predict"):
             return None
-        X, y = X[:_ROWS], y[:_ROWS]
+        X, y = X[:SCORED_ROWS], y[:SCORED_ROWS]
         losses = self._losses(X, y)
         self._sum += float(losses.sum())
         self._rows += len(losses)

@@ -12,8 +12,12 @@ from dataclasses import dataclass
 __all__ = ["PageSizes", "page_sizes"]
 
 _HEADER_BYTES = (256, 65_536)
-_MOST_PAGES = 32
-"""Pages looked at from a column's first: a dictionary, what uses it, and what no longer does."""
+_FEW_PAGES, _MOST_PAGES = 32, 10_000
+"""Pages looked at from a column's first: a dictionary, what uses it, and what no longer does; of
+texts, whose lengths may change at any page, all."""
+_DATA_PAGE, _DICTIONARY_PAGE, _DATA_PAGE_2 = 0, 2, 3
+_DETAILS = {_DATA_PAGE: 5, _DICTIONARY_PAGE: 7, _DATA_PAGE_2: 8}
+"""Field of the header that a kind of page has its own details in; they begin with its values."""
 _BOOLEANS = (1, 2)
 _INTEGERS = (4, 5, 6)
 
@@ -27,9 +31,11 @@ class PageSizes:
     decoded: int
     dictionary: int = 0
     """Of the dictionary, decoded."""
+    value_bytes: float = 0.0
+    """Mean length of a value in the page (or dictionary) where values are longest."""
 
 
-def page_sizes(handle: int, start: int, stop: int) -> PageSizes | None:
+def page_sizes(handle: int, start: int, stop: int, *, texts: bool = False) -> PageSizes | None:
     """Walk the page headers of a column chunk.
 
     Parameters
@@ -38,6 +44,8 @@ def page_sizes(handle: int, start: int, stop: int) -> PageSizes | None:
         File descriptor.
     start, stop : int
         Bytes of the file that the column chunk occupies.
+    texts : bool
+        Whether values vary in length.
 
     Returns
     -------
@@ -45,22 +53,33 @@ def page_sizes(handle: int, start: int, stop: int) -> PageSizes | None:
         None where the headers cannot be made out.
     """
     stored = decoded = dictionary = 0
+    longest = 0.0
     at = start
-    for _ in range(_MOST_PAGES):
+    for _ in range(_MOST_PAGES if texts else _FEW_PAGES):
         if at >= stop:
             break
         header = _read_header(handle, at)
         if header is None:
             return None
-        length, kind, unpacked, packed = header
-        if kind == 2:
-            dictionary = max(dictionary, unpacked)
-        stored, decoded = max(stored, packed), max(decoded, unpacked)
-        at += length + packed
-    return PageSizes(stored, decoded, dictionary)
+        if header.kind == _DICTIONARY_PAGE:
+            dictionary = max(dictionary, header.decoded)
+        if header.values:
+            longest = max(longest, header.decoded / header.values)
+        stored, decoded = max(stored, header.stored), max(decoded, header.decoded)
+        at += header.length + header.stored
+    return PageSizes(stored, decoded, dictionary, longest)
 
 
-def _read_header(handle: int, at: int) -> tuple[int, int, int, int] | None:
+@dataclass(frozen=True, slots=True)
+class _Header:
+    length: int
+    kind: int
+    decoded: int
+    stored: int
+    values: int
+
+
+def _read_header(handle: int, at: int) -> _Header | None:
     for size in _HEADER_BYTES:
         data = os.pread(handle, size, at)
         try:
@@ -72,18 +91,16 @@ def _read_header(handle: int, at: int) -> tuple[int, int, int, int] | None:
     return None
 
 
-def _parse_header(data: bytes) -> tuple[int, int, int, int]:
-    """Return the header's length, the page's kind, and its decoded and stored size."""
+def _parse_header(data: bytes) -> _Header:
     reader = _Compact(data)
     found: dict[int, int] = {}
-    field = 0
-    while True:
-        lead = reader.byte()
-        if lead == 0:
-            break
+    values = field = 0
+    while lead := reader.byte():
         field = field + (lead >> 4) if lead >> 4 else reader.signed()
         if lead & 15 == 5:
             found[field] = reader.signed()
+        elif lead & 15 == 12 and field == _DETAILS.get(found.get(1, -1)):
+            values = reader.first_number()
         else:
             reader.skip(lead & 15)
     try:
@@ -92,7 +109,7 @@ def _parse_header(data: bytes) -> tuple[int, int, int, int]:
         raise ValueError("no page header") from error
     if unpacked < 0 or packed < 0:
         raise ValueError("no page header")
-    return reader.at, kind, unpacked, packed
+    return _Header(reader.at, kind, unpacked, packed, max(0, values))
 
 
 class _Compact:
@@ -118,6 +135,20 @@ class _Compact:
     def signed(self) -> int:
         value = self.unsigned()
         return value >> 1 ^ -(value & 1)
+
+    def first_number(self) -> int:
+        """Pass over a struct; return its first field, where that is a number."""
+        found = 0
+        first = True
+        while lead := self.byte():
+            if not lead >> 4:
+                self.signed()
+            if first and lead == 0x15:
+                found = self.signed()
+            else:
+                self.skip(lead & 15)
+            first = False
+        return found
 
     def skip(self, kind: int) -> None:
         """Pass over a value of a type: a number, bytes, a list or a struct."""

@@ -38,8 +38,10 @@ _DECODE_FACTOR = 2.3
 """Held while a batch is decoded, in units of the decoded row (measured: 3.3 with the row)."""
 _COLUMN_BYTES, _CHUNK_COLUMN_BYTES = 32_000, 8_000
 """What a column costs while it is decoded, and in a chunk, besides its values (measured)."""
-_SMALL_BYTES = 32 << 20
+_SMALL_BYTES = 8 << 20
 """Columns that are no more than this altogether have no page worth looking at."""
+_DICTIONARY_FACTOR = 2.5
+"""A dictionary is held as its page, as values, and as what finds them (measured)."""
 _GROUP_BYTES = 24 << 20
 """Pages that are held at once where columns are read group by group."""
 _LARGE_BYTES = 64 << 20
@@ -117,6 +119,7 @@ class ParquetSource:
         self._largest: dict[str, int] = {}
         self._texts: dict[str, array[float]] = {}
         self._pages_of: dict[tuple[str, ...], dict[str, int]] = {}
+        self._longest: dict[str, float] = {}
         digest = hashlib.sha256()
         reconciled = reconcile(self._footers(digest), schema)
         self.reconciled: Reconciled = reconciled
@@ -182,8 +185,8 @@ class ParquetSource:
 
     def cost(self, columns: Sequence[str]) -> ReaderCost:
         """See `streamlearn.source.base.Source.cost`."""
-        row = sum(self._value_bytes(name) for name in columns)
         pages = self._pages(columns)
+        row = sum(self._value_bytes(name) for name in columns)
         held, largest = sum(pages.values()), max(pages.values(), default=0)
         at_once = len(columns)
         note = ""
@@ -203,15 +206,18 @@ class ParquetSource:
         key = tuple(columns)
         if key not in self._pages_of:
             buffer = self._buffer(len(columns))
-            found = {name: self._largest.get(name, 0) + buffer for name in columns}
-            if sum(found.values()) > _SMALL_BYTES:
-                looked_at = dict.fromkeys(columns, 0)
+            whole = {name: self._largest.get(name, 0) for name in columns}
+            found = {name: int((1 + _DICTIONARY_FACTOR) * whole[name]) for name in columns}
+            texts = [name for name in columns if name in self._texts]
+            if sum(whole.values()) > _SMALL_BYTES or texts:
+                found = dict.fromkeys(columns, 0)
                 for fragment in self._largest_fragments(len(columns)):
                     with self._open(fragment, columns) as file:
-                        pages = _column_pages(file, fragment, columns)
-                    for name, size in pages.items():
-                        looked_at[name] = max(looked_at[name], size)
-                found = {name: min(found[name], looked_at[name] + buffer) for name in columns}
+                        looked_at = _column_pages(file, fragment, columns)
+                    for name, (held, longest) in looked_at.items():
+                        found[name] = max(found[name], held)
+                        self._longest[name] = max(self._longest.get(name, 0.0), longest)
+            found = {name: held + buffer for name, held in found.items()}
             self._pages_of[key] = found
         return self._pages_of[key]
 
@@ -232,7 +238,8 @@ class ParquetSource:
             (size / part.rows for size, part in zip(sizes, self.fragments, strict=False)),
             default=0.0,
         )
-        # Dictionary pages make short texts look shorter than they decode to.
+        # What a dictionary hides shows in the length of its entries.
+        longest = max(longest, self._longest.get(name, 0.0))
         return max(16.0, 2 * longest) if longest < 64 else 16 + 1.1 * longest
 
     @staticmethod
@@ -273,7 +280,7 @@ class ParquetSource:
         most = _GROUP_BYTES if self._lean else max(_LARGE_BYTES, 2 * expected)
         if self._fragment_bytes[fragment.index] <= most:
             return [names]
-        pages = _column_pages(file, fragment, names)
+        pages = {name: held for name, (held, _) in _column_pages(file, fragment, names).items()}
         if sum(pages.values()) <= most:
             return [names]
         groups: list[list[str]] = [[]]
@@ -387,25 +394,33 @@ def _fitting(batch: pa.RecordBatch, allowed: float, rows: int) -> int:
     return max(_LEAST_ROWS, min(rows, int(allowed / max(1.0, row))))
 
 
-def _column_pages(file: pq.ParquetFile, fragment: Fragment, names: Sequence[str]) -> dict[str, int]:
-    """Bytes held of each column of a fragment while one of its pages is decoded."""
+def _column_pages(
+    file: pq.ParquetFile, fragment: Fragment, names: Sequence[str]
+) -> dict[str, tuple[int, float]]:
+    """Bytes held of each column of a fragment while a page is decoded, and its longest value."""
     group = file.metadata.row_group(fragment.part)
     wanted = set(names)
-    found = dict.fromkeys(names, 0)
+    found = dict.fromkeys(names, (0, 0.0))
     with open(fragment.path, "rb", buffering=0) as raw:
         for index in range(group.num_columns):
             column = group.column(index)
             name = column.path_in_schema.split(".", 1)[0]
             if name not in wanted:
                 continue
-            whole = column.total_uncompressed_size
-            starts = (column.dictionary_page_offset, column.data_page_offset)
-            start = min(at for at in starts if at)
-            sizes = page_sizes(raw.fileno(), start, start + column.total_compressed_size)
-            held = whole
+            held, longest = column.total_uncompressed_size, 0.0
+            start = min(at for at in (column.dictionary_page_offset, column.data_page_offset) if at)
+            sizes = page_sizes(
+                raw.fileno(),
+                start,
+                start + column.total_compressed_size,
+                texts=column.physical_type == "BYTE_ARRAY",
+            )
             if sizes is not None:
-                held = min(whole, sizes.decoded + 2 * sizes.dictionary)
-            found[name] += held
+                held = min(held, max(sizes.decoded, sizes.stored))
+                held += int(_DICTIONARY_FACTOR * sizes.dictionary)
+                longest = sizes.value_bytes
+            before = found[name]
+            found[name] = (before[0] + held, max(before[1], longest))
     return found
 
 

@@ -144,8 +144,8 @@ class Governor:
             f"the process holds {format_bytes(rss)} after {rows_read:,} rows of this pass, above "
             f"the budget of {format_bytes(self.limit_bytes)}, and nothing more can be given back: "
             f"{format_bytes(rss - files)} of it are its own and {format_bytes(files)} pages of "
-            f"files; it held {format_bytes(self._began_with)} when the run began. Use a budget of "
-            f"{format_bytes(rss * 1.25)} or more, or hold less beside the run"
+            f"files; it held {format_bytes(self._began_with)} when the run began. It takes more "
+            f"than a budget of {format_bytes(rss)}, how much more is not known; or hold less beside the run"
         )
 
     def _adapt(self, peak: int, rss: int) -> None:

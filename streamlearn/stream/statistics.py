@@ -12,7 +12,6 @@ from streamlearn.chunk import Chunk
 from streamlearn.errors import CellError, DataError
 from streamlearn.learn.graph import Node, PassState
 from streamlearn.learn.target import TargetProfile
-from streamlearn.plan.memory import block_rows
 from streamlearn.source.base import Fragment
 from streamlearn.source.dataset import Dataset
 from streamlearn.stream.prefetch import ordered
@@ -44,6 +43,8 @@ def statistics_pass(
     root: Node | None,
     new_profile: Callable[[], TargetProfile] | None,
     watch: Watch | None = None,
+    *,
+    rows: int,
 ) -> Statistics:
     """Read all rows once; accumulate fragment by fragment, merge in source order.
 
@@ -55,6 +56,8 @@ def statistics_pass(
         Makes an empty profile of the target, if it is wanted.
     watch : callable or None
         May raise to end the pass.
+    rows : int
+        Of a block: part of the mathematics, as sums are rounded block by block.
     """
     found = Statistics(profile=new_profile() if new_profile else None)
 
@@ -63,7 +66,7 @@ def statistics_pass(
     def work(fragment: Fragment) -> Iterator[int | Statistics]:
         mine = Statistics(profile=new_profile() if new_profile else None)
         working[fragment.index] = mine.state
-        blocks = Rebatcher(block_rows(len(reader.features)))
+        blocks = Rebatcher(rows)
         for part in reader.fragment(fragment):
             count_part(part, mine.rows)
             if part.learn is not None:
