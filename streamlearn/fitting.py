@@ -170,7 +170,7 @@ class Fitting:
 
     def _foresee(self, name: str, learned: Sequence[Leaf], state: PassState) -> None:
         """Check the budget before steps that have grown with the data are fitted."""
-        grown = state.growth()
+        grown = state.growth(exact=True)
         for leaf in learned:
             leaf.growth = grown.get(leaf.path, [])
         if not any(leaf.growth for leaf in learned):

@@ -70,8 +70,14 @@ class Growth:
 class Growing(Protocol):
     """An accumulator whose state grows with the data, and not with its columns alone."""
 
-    def growth(self) -> list[Growth]:
-        """Say how far it has grown, column by column; asked for after every chunk."""
+    def growth(self, *, exact: bool = False) -> list[Growth]:
+        """Say how far it has grown, column by column; asked for after every chunk.
+
+        Parameters
+        ----------
+        exact : bool
+            Once all rows are in: take the time to count.
+        """
         ...
 
 

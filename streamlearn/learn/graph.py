@@ -52,10 +52,10 @@ class PassState:
             name = type(leaf.estimator).__name__
             raise DataError(f"step {leaf.path!r} ({name}) cannot learn: {error}") from error
 
-    def growth(self) -> dict[str, list[Growth]]:
+    def growth(self, *, exact: bool = False) -> dict[str, list[Growth]]:
         """Say how far the steps have grown that grow with the data, by their paths."""
         return {
-            path: found.growth()
+            path: found.growth(exact=exact)
             for path, found in list(self.accumulators.items())
             if isinstance(found, Growing)
         }

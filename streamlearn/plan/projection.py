@@ -18,6 +18,7 @@ from streamlearn.source.dataset import Dataset
 
 __all__ = ["fit_into", "make_plan"]
 
+_GROWS = ("OneHotEncoder", "OrdinalEncoder")
 _BATCH_ROWS = 32_768
 _BATCH_BYTES = 64 << 20
 
@@ -35,7 +36,11 @@ def make_plan(job: Job, limit: int, reserved: int) -> Plan:
         batch_rows=_batch_rows(job),
         epochs=job.options.epochs if job.model is not None else 0,
         threads=job.threads,
-        notes=(*job.notes, *job.data.source.notes(job.data.stored_columns(job.columns))),
+        notes=(
+            *job.notes,
+            *job.data.source.notes(job.data.stored_columns(job.columns)),
+            *_notes_on_categories(job),
+        ),
     )
 
     def demands() -> list[Demand]:
@@ -51,6 +56,19 @@ def make_plan(job: Job, limit: int, reserved: int) -> Plan:
 
     readers = max(1, min(job.threads - 1, len(job.data.fragments)))
     return replace(plan, memory=fit_into(job, demands, limit, reserved, readers))
+
+
+def _notes_on_categories(job: Job) -> list[str]:
+    leaves = job.steps.leaves() if job.steps is not None else ()
+    paths = [
+        leaf.path for leaf in leaves if type(leaf.estimator).__name__ in _GROWS and not leaf.fitted
+    ]
+    if not paths:
+        return []
+    return [
+        f"what the categories of {', '.join(map(repr, paths))} take comes on top: they are "
+        "counted first, and checked against the budget before anything is fitted"
+    ]
 
 
 def fit_into(

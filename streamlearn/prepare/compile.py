@@ -69,7 +69,9 @@ def compile_transformer(
 
 def changes_output(estimator: Any) -> bool:
     """Whether ``set_output`` was used on the estimator, or on one inside it."""
-    if getattr(estimator, "_sklearn_output_config", None):
+    config = getattr(estimator, "_sklearn_output_config", None) or {}
+    # ColumnTransformer asks the "default" of what it makes of "passthrough".
+    if config.get("transform", "default") not in (None, "default"):
         return True
     steps = getattr(estimator, "transformers_", None) or getattr(estimator, "steps", None) or ()
     return any(changes_output(step[1]) for step in steps if not isinstance(step[1], str))

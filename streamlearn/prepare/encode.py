@@ -19,6 +19,7 @@ from streamlearn.errors import CellError
 __all__ = ["CategoryIndex", "OneHotKernel", "OrdinalKernel"]
 
 _UNKNOWN = -1
+_MANY_TEXTS = 50_000
 _DENSE_RANGE = 1 << 20
 """Widest span of integer categories looked up by position in a table."""
 
@@ -81,6 +82,8 @@ class CategoryIndex:
         return found
 
     def _find_arrow(self, column: pa.Array) -> NDArray[np.int32]:
+        if len(self._known) > _MANY_TEXTS and pa.types.is_string(column.type):
+            return self._find_among_many(column)
         known = self._value_sets.get(str(column.type))
         if known is None:
             known = pa.array(self._known.tolist(), from_pandas=True)
@@ -93,6 +96,16 @@ class CategoryIndex:
         if column.null_count and self._missing != _UNKNOWN:
             found = np.where(column.is_null().to_numpy(zero_copy_only=False), self._missing, found)
         return np.asarray(found, dtype=np.int32)
+
+    def _find_among_many(self, column: pa.Array) -> NDArray[np.int32]:
+        """Search in the sorted categories: Arrow would hash all of them anew for each block."""
+        encoded = column.dictionary_encode()
+        texts = encoded.dictionary.to_numpy(zero_copy_only=False)
+        place = np.searchsorted(self._known, texts).clip(max=len(self._known) - 1)
+        hit = np.asarray(self._known[place] == texts, dtype=bool)
+        codes = np.where(hit, place, _UNKNOWN).astype(np.int32)
+        indices = encoded.indices.fill_null(len(codes)).to_numpy(zero_copy_only=False)
+        return np.asarray(np.append(codes, np.int32(self._missing))[indices])
 
 
 def is_missing(value: Any) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -85,23 +86,24 @@ def statistics_pass(
         depth=None,
         most=lambda: reader.governor.readers,
     )
-    for item in stream:
-        if isinstance(item, int):
-            read += item
-            reader.governor.after_chunk(read)
-            if watch is not None:
-                watch([found.state, *working.copy().values()], read)
-            continue
-        working.pop(min(working))
-        found.state.merge(item.state)
-        found.rows.read += item.rows.read
-        found.rows.learned += item.rows.learned
-        found.rows.held_out += item.rows.held_out
-        found.rows.filtered += item.rows.filtered
-        if found.profile is not None and item.profile is not None:
-            found.profile.merge(item.profile)
-        if found.sample is None:
-            found.sample = item.sample
+    with closing(stream) as items:
+        for item in items:
+            if isinstance(item, int):
+                read += item
+                reader.governor.after_chunk(read)
+                if watch is not None:
+                    watch([found.state, *working.copy().values()], read)
+                continue
+            working.pop(min(working))
+            found.state.merge(item.state)
+            found.rows.read += item.rows.read
+            found.rows.learned += item.rows.learned
+            found.rows.held_out += item.rows.held_out
+            found.rows.filtered += item.rows.filtered
+            if found.profile is not None and item.profile is not None:
+                found.profile.merge(item.profile)
+            if found.sample is None:
+                found.sample = item.sample
     found.rows.check()
     return found
 
