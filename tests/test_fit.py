@@ -452,7 +452,7 @@ def test_a_budget_that_cannot_do_is_refused_before_the_first_row(mixed, monkeypa
     with pytest.raises(MemoryBudgetError, match=r"already in use.*memory_budget='\d+MB'"):
         sl.fit(make_pipeline(preprocessing(), SGDRegressor()), data, memory_budget="+30MB")
     with pytest.raises(MemoryBudgetError, match="already"):
-        sl.fit(SGDRegressor(), data, memory_budget="20MB")
+        sl.fit(make_pipeline(preprocessing(), SGDRegressor()), data, memory_budget="20MB")
 
 
 def test_one_row_and_one_column():
