@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from streamlearn.result import Result, load
     from streamlearn.run import evaluate, explain, fit
     from streamlearn.source.dataset import Dataset
-from streamlearn.source.scan import scan
+    from streamlearn.source.scan import scan
 
 __version__ = "0.1.0"
 
