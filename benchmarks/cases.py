@@ -216,17 +216,30 @@ for X, y in batches():
 
 _DASK = """
 import dask
+import dask.array as da
 import dask.dataframe as dd
 from dask_ml.preprocessing import StandardScaler
 from dask_ml.wrappers import Incremental
 from sklearn.linear_model import SGDClassifier
 columns = {columns}
 frame = dd.read_parquet(folder, columns=columns and [*columns, "label"], split_row_groups=True)
-X = frame.drop(columns="label").to_dask_array(lengths=True)
-y = frame["label"].to_dask_array(lengths=True)
-X = StandardScaler().fit_transform(X)
+parts = frame.to_delayed(optimize_graph=False)
+sizes = dask.compute(*(dask.delayed(len)(part) for part in parts))
+width, dtype = len(frame.columns) - 1, frame.dtypes.iloc[0]
+
+@dask.delayed
+def features(part):
+    return part.drop(columns="label").to_numpy()
+
+@dask.delayed
+def labels(part):
+    return part["label"].to_numpy()
+
+X = [da.from_delayed(features(p), (n, width), dtype) for p, n in zip(parts, sizes)]
+y = [da.from_delayed(labels(p), (n,), "int8") for p, n in zip(parts, sizes)]
+X = StandardScaler().fit_transform(da.concatenate(X))
 model = Incremental(SGDClassifier(random_state=0))
-model.fit(X, y, classes=[0, 1])
+model.fit(X, da.concatenate(y), classes=[0, 1])
 """
 
 _TWENTY = [f"f{index}" for index in range(20)]
