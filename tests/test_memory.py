@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import sys
 
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from benchmarks.cases import CASES
@@ -256,3 +259,121 @@ def test_saving_stays_within(taxi, tmp_path):
     found = check_budget_is_kept(code, 340_000_000)
     grown = found["measured_bytes"] - found["reserved_bytes"]
     assert grown <= 1.15 * (found["projected_bytes"] - found["reserved_bytes"])
+
+
+def dictionaries(folder):
+    """What pyarrow writes by default: a dictionary for every column, whatever its values."""
+    rng = np.random.default_rng(0)
+    table = {f"f{at}": rng.standard_normal(1_200_000, dtype=np.float32) for at in range(28)}
+    table["y"] = (table["f0"] > 0).astype(np.int64)
+    pq.write_table(pa.table(table), folder / "a.parquet", row_group_size=200_000)
+
+
+def long_texts_in_a_dictionary(folder):
+    texts = [f"{at:07d}" * 7_143 for at in range(500)]
+    rng = np.random.default_rng(0)
+    picked = [texts[at] for at in rng.integers(0, 500, 5_000)]
+    table = pa.table({"s": picked, "y": rng.integers(0, 2, 5_000)})
+    pq.write_table(table, folder / "a.parquet", dictionary_pagesize_limit=1 << 30)
+
+
+def texts_that_grow(folder):
+    base = "".join(map(chr, np.random.default_rng(0).integers(97, 123, 100_000)))
+    texts = ["abcdefg"] * 200_000 + [base[at : at + 50_000] for at in range(2_000)]
+    table = pa.table({"s": pa.array(texts, pa.large_string()), "y": np.arange(202_000) % 2})
+    pq.write_table(table, folder / "a.parquet", use_dictionary=False)
+
+
+def distinct_texts(folder):
+    order = np.random.default_rng(0).permutation(400_000)
+    table = pa.table({"s": [f"u{at:035d}" for at in order], "y": order % 2})
+    pq.write_table(table, folder / "a.parquet", compression="gzip")
+
+
+NUMBERS = "make_pipeline(StandardScaler(), SGDClassifier(random_state=0))"
+CODES = "OneHotEncoder(max_categories=10, handle_unknown='ignore')"
+BROKE_ONCE = {
+    "dictionaries": (dictionaries, NUMBERS, "", ["300MB", "400MB"]),
+    "shuffled, held out": (
+        dictionaries,
+        NUMBERS,
+        ", shuffle=True, validation=0.2, epochs=2",
+        ["260MB"],
+    ),
+    "long texts in a dictionary": (
+        long_texts_in_a_dictionary,
+        f"make_pipeline(ColumnTransformer([('s', {CODES}, ['s'])]), SGDClassifier(random_state=0))",
+        "",
+        ["300MB"],
+    ),
+    "texts that grow": (
+        texts_that_grow,
+        "make_pipeline(ColumnTransformer([('s', HashingVectorizer(n_features=64), 's')]), "
+        "SGDClassifier(random_state=0))",
+        "",
+        ["260MB"],
+    ),
+    "distinct texts": (
+        distinct_texts,
+        f"make_pipeline(ColumnTransformer([('s', {CODES}, ['s'])]), SGDClassifier(random_state=0))",
+        "",
+        ["240MB"],
+    ),
+}
+FIT = """
+import streamlearn as sl
+from sklearn.compose import ColumnTransformer
+from sklearn.feature_extraction.text import HashingVectorizer
+from sklearn.linear_model import SGDClassifier
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import OneHotEncoder, StandardScaler
+result = sl.fit({pipeline}, sl.scan(folder, target="y"), memory_budget=budget{options})
+"""
+
+
+@pytest.mark.parametrize(
+    ("make", "pipeline", "options", "budgets"), BROKE_ONCE.values(), ids=BROKE_ONCE
+)
+def test_what_broke_the_budget_once_keeps_it(make, pipeline, options, budgets, tmp_path):
+    """Kept, or refused within it; and then the budget that the refusal names is kept."""
+    make(tmp_path)
+    for budget in budgets:
+        code = FIT.format(pipeline=pipeline, options=options) + REPORT
+        for _ in range(3):
+            found = run(code, tmp_path, budget)
+            assert found.peak_bytes <= parse_bytes(budget)
+            if not found.exit_code:
+                break
+            assert "MemoryBudgetError" in found.errors, found.errors[-2000:]
+            budget = found.errors.rpartition("memory_budget='")[2].partition("'")[0]
+        assert not found.exit_code, found.errors[-2000:]
+
+
+def test_a_model_of_many_classes_is_evaluated_within(tmp_path):
+    rng = np.random.default_rng(0)
+    table = pa.table({"a": rng.normal(size=100_000), "y": rng.integers(0, 500, 100_000)})
+    pq.write_table(table, tmp_path / "a.parquet")
+    code = """
+import streamlearn as sl
+from sklearn.linear_model import SGDClassifier
+data = sl.scan(folder, target="y")
+fitted = sl.fit(SGDClassifier(loss="log_loss", random_state=0), data, memory_budget="2GB")
+result = sl.evaluate(fitted, data, memory_budget=budget)
+memory = result.memory
+import json
+print(json.dumps([memory.measured_bytes, memory.projected_bytes, memory.reserved_bytes]))
+"""
+    found = run(code, tmp_path, "350MB")
+    assert found.exit_code == 0, found.errors[-2000:]
+    measured, projected, reserved = found.last
+    assert measured <= 350_000_000
+    assert measured - reserved <= 1.15 * (projected - reserved)
+
+
+def test_numbers_that_are_no_classes_are_named_before_they_are_too_many(tmp_path):
+    order = np.random.default_rng(0).permutation(1_000_000)
+    table = pa.table({"a": order / 7, "y": order})
+    pq.write_table(table, tmp_path / "a.parquet", row_group_size=80_000)
+    found = run(FIT.format(pipeline=NUMBERS, options=""), tmp_path, "300MB")
+    assert "does not look like a class" in found.errors
+    assert found.peak_bytes <= 300_000_000

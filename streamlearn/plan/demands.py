@@ -14,6 +14,7 @@ from streamlearn.plan.job import Job
 from streamlearn.plan.memory import Demand, Term, block_rows
 from streamlearn.plan.order import plan_shuffle
 from streamlearn.score.progressive import SCORED_ROWS
+from streamlearn.source.base import ReaderCost
 
 __all__ = [
     "answer_bytes",
@@ -120,7 +121,7 @@ def learn_demand(job: Job, batch: int, classes: int, *, known: bool) -> Demand:
     held = [
         Term("raw batch", int(2 * batch * cost.chunk_row_bytes)),
         Term("prepared batches", int(3 * batch * row_bytes)),
-        Term("preparing a batch", int(batch * work_bytes)),
+        Term("preparing a batch", int(batch * (work_bytes + _text_bytes(job, cost)))),
         Term(what, _model_bytes(job.model, width, outputs, batch)),
     ]
     if kept := sum(item.kept_bytes for item in grown):
@@ -189,6 +190,14 @@ def finish_demand(learned: Sequence[Leaf]) -> Demand:
     return Demand(
         "fit the encoders", 0, 0.0, 0.0, 0, held, remedy="hash the column (FeatureHasher)"
     )
+
+
+def _text_bytes(job: Job, cost: ReaderCost) -> float:
+    """Return the bytes of a row's texts once more: steps without a kernel take Python's."""
+    columns = job.data.features.select(job.columns) if job.data.features.named else ()
+    fixed = sum(field.width_bytes or 0 for field in columns)
+    texts = any(field.width_bytes is None for field in columns)
+    return max(0.0, cost.chunk_row_bytes - fixed) if texts else 0.0
 
 
 def _has_unknown_width(job: Job) -> bool:
