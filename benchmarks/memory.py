@@ -26,7 +26,7 @@ from benchmarks.cases import CASES, Case
 from streamlearn.sizes import format_bytes, parse_bytes
 from streamlearn.testing import Measured, measure, why_no_kernel_limit
 
-_REPORT = """
+REPORT = """
 import hashlib, json
 memory = result.memory
 print(json.dumps({
@@ -69,7 +69,7 @@ def prove(case: Case, folder: Path, share: float, *, peers: bool, cgroup: bool) 
         "budget": case.budget,
         "foreign": case.foreign_bytes,
     }
-    free = run(case.code + _REPORT, place, case.budget)
+    free = run(case.code + REPORT, place, case.budget)
     row["peak"] = free.peak_bytes
     if case.refused:
         text = free.errors.strip().rpartition("\n")[2]
@@ -79,9 +79,9 @@ def prove(case: Case, folder: Path, share: float, *, peers: bool, cgroup: bool) 
     else:
         row |= free.last
         row["peak"] = max(row["peak"], row["measured"])
-        row["bits"] = free.last["bits"] == run(case.code + _REPORT, place, "8GB").last["bits"]
+        row["bits"] = free.last["bits"] == run(case.code + REPORT, place, "8GB").last["bits"]
     if cgroup:
-        row["cgroup"] = _ending(run(case.code + _REPORT, place, case.budget, limited=True))
+        row["cgroup"] = _ending(run(case.code + REPORT, place, case.budget, limited=True))
     for name, code in (("loop", case.loop), ("dask-ml", case.dask)) if peers else ():
         if code:
             peer = run(code, place, case.budget)

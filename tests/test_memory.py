@@ -10,23 +10,12 @@ import pyarrow.parquet as pq
 import pytest
 
 from benchmarks.cases import CASES
-from benchmarks.memory import prepared, run
+from benchmarks.memory import REPORT, prepared, run
 from streamlearn.generate import generate_dense, generate_taxi
 from streamlearn.sizes import parse_bytes
 from streamlearn.testing import check_budget_is_kept, measure, why_no_kernel_limit
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="reads VmHWM of /proc")
-
-REPORT = """
-import hashlib, json
-memory = result.memory
-print(json.dumps({
-    "measured": memory.measured_bytes,
-    "projected": memory.projected_bytes,
-    "reserved": memory.reserved_bytes,
-    "bits": hashlib.sha256(result.estimator[-1].coef_.tobytes()).hexdigest(),
-}))
-"""
 
 
 @pytest.fixture(scope="session")

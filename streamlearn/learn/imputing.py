@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from streamlearn.chunk import Block, Schema
 from streamlearn.errors import CellError, UnsupportedEstimatorError
 from streamlearn.learn.base import Accumulator, column_names
-from streamlearn.learn.categories import ValueCounts, arrow_columns
+from streamlearn.learn.categories import arrow_columns
+from streamlearn.learn.counts import ValueCounts
 from streamlearn.learn.moments import Moments, refuse_infinite
 from streamlearn.learn.replay import frame_like, matrix_of, table_like
 from streamlearn.prepare.encode import is_missing

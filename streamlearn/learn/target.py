@@ -9,7 +9,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from streamlearn.errors import CellError, DataError
-from streamlearn.learn.categories import ValueCounts
+from streamlearn.learn.counts import ValueCounts
 from streamlearn.learn.moments import Moments
 
 __all__ = ["TargetProfile"]

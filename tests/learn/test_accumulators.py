@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from sklearn.impute import SimpleImputer
 from sklearn.preprocessing import MaxAbsScaler, MinMaxScaler, OneHotEncoder, StandardScaler
 
-from streamlearn.learn.categories import Categories, ValueCounts
+from streamlearn.learn.categories import Categories
+from streamlearn.learn.counts import ValueCounts
 from streamlearn.learn.extrema import Extrema
 from streamlearn.learn.imputing import ImputerStatistics
 from streamlearn.learn.moments import Moments, ScalerMoments
