@@ -52,7 +52,7 @@ def command(data: tuple[str, ...], schema: tuple[str, ...], **options: Any) -> i
     width = max((len(field.name) for field in source.schema), default=0)
     for field in source.schema:
         click.echo(f"  {field.name:<{width}}  {field.type}")
-    for title, lines in (("Drift", facts["drift"]), ("Conflicts", trouble)):
+    for title, lines in (("Notes", facts["drift"]), ("Conflicts", trouble)):
         if lines:
             click.echo(f"\n{title}")
         for line in lines:

@@ -38,7 +38,7 @@ _DECODE_FACTOR = 2.3
 """Held while a batch is decoded, in units of the decoded row (measured: 3.3 with the row)."""
 _COLUMN_BYTES, _CHUNK_COLUMN_BYTES = 32_000, 8_000
 """What a column costs while it is decoded, and in a chunk, besides its values (measured)."""
-_SMALL_BYTES = 8 << 20
+_SMALL_BYTES = 2 << 20
 """Columns that are no more than this altogether have no page worth looking at."""
 _DICTIONARY_FACTOR = 2.5
 """A dictionary is held as its page, as values, and as what finds them (measured)."""
