@@ -18,7 +18,7 @@ __all__ = ["Demand", "MemoryPlan", "Term", "block_rows", "plan_memory", "smalles
 _BLOCK_ROWS = 8_192
 _BLOCK_CELLS = 1 << 21
 _LEAST_BLOCK = 64
-_SLACK_BYTES = 44_000_000
+_SLACK_BYTES = 64_000_000
 """Of the allocators; modules imported on the way; library pages given back and used again."""
 _THREAD_BYTES = 16_000_000
 """What a further thread keeps in the allocator's arenas."""
@@ -152,7 +152,7 @@ def plan_memory(
     >>> demand = Demand("learn", 10_000_000, 500, 150, 2, (Term("batch", 5_000_000),))
     >>> plan = plan_memory([demand], limit_bytes=512_000_000, reserved_bytes=200_000_000)
     >>> plan.chunk_rows, plan.projected_bytes
-    (65536, 311428800)
+    (65536, 331428800)
     """
     most = chunk_size or _default_rows(demands)
     least = min(most, _LEAST_ROWS)

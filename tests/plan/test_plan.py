@@ -22,9 +22,9 @@ DEMAND = Demand("learn", 10_000_000, 500.0, 150.0, 2, (Term("batch", 5_000_000),
         (2_000_000_000, None, 1, 65_536, 1),  # room for the default
         (2_000_000_000, 1_000_000, 1, 1_000_000, 1),  # the user's size is taken as it is
         (2_000_000_000, 1_000, 3, 1_000, 3),
-        (280_000_000, 1_000_000, 1, None, 1),  # cut to what fits
-        (270_000_000, None, 4, None, 1),  # too many readers: fewer
-        (260_000_000, 7, 1, 7, 1),  # a tiny chunk is never raised
+        (300_000_000, 1_000_000, 1, None, 1),  # cut to what fits
+        (290_000_000, None, 4, None, 1),  # too many readers: fewer
+        (280_000_000, 7, 1, 7, 1),  # a tiny chunk is never raised
     ],
 )
 def test_chunk_and_readers_fit_the_budget(limit, asked, readers, rows, given):
