@@ -101,7 +101,7 @@ class Categories:
             if exact:
                 column.result()
             count = len(column)
-            finish, kept = (64, 48) if column.is_number else column.text_bytes
+            finish, kept = (44, 48) if column.is_number else column.text_bytes
             found.append(
                 Growth(
                     name,
