@@ -214,9 +214,8 @@ class ParquetSource:
                 for fragment in self._largest_fragments(len(columns)):
                     with self._open(fragment, columns) as file:
                         looked_at = _column_pages(file, fragment, columns)
-                    for name, (held, longest) in looked_at.items():
+                    for name, (held, _) in looked_at.items():
                         found[name] = max(found[name], held)
-                        self._longest[name] = max(self._longest.get(name, 0.0), longest)
             found = {name: held + buffer for name, held in found.items()}
             self._pages_of[key] = found
         return self._pages_of[key]
@@ -239,8 +238,21 @@ class ParquetSource:
             default=0.0,
         )
         # What a dictionary hides shows in the length of its entries.
-        longest = max(longest, self._longest.get(name, 0.0))
+        longest = max(longest, self._text_length(name))
         return max(16.0, 2 * longest) if longest < 64 else 16 + 1.1 * longest
+
+    def _text_length(self, name: str) -> float:
+        """Return the length of a column's texts where they are longest, as pages tell it.
+
+        Batches are cut by it: it depends on what is stored, and not on what else was asked for.
+        """
+        if name not in self._longest:
+            found = 0.0
+            for fragment in self._largest_fragments(1):
+                with self._open(fragment, [name]) as file:
+                    found = max(found, _column_pages(file, fragment, [name])[name][1])
+            self._longest[name] = found
+        return self._longest[name]
 
     @staticmethod
     def _buffer(columns: int) -> int:

@@ -176,3 +176,12 @@ def test_a_nested_column_is_refused_by_name_unless_it_is_left_out(tmp_path):
     with pytest.raises(SchemaError, match=r"'tags'.*list.*features="):
         scan(tmp_path, target="y").require(["x", "tags"])
     scan(tmp_path, target="y", features=["x"]).require(["x"])
+
+
+def test_what_was_asked_before_does_not_change_the_length_of_texts(tmp_path):
+    table = pa.table({"a": ["x" * (at % 900) for at in range(5_000)], "b": ["y"] * 5_000})
+    pq.write_table(table, tmp_path / "a.parquet", row_group_size=500)
+    fresh, asked = scan(tmp_path), scan(tmp_path)
+    asked.cost(["b"])
+    asked.cost(["b", "a"])
+    assert fresh.cost(["a"]) == asked.cost(["a"])
