@@ -128,7 +128,10 @@ def learn_demand(job: Job, batch: int, classes: int, *, known: bool) -> Demand:
         held.append(Term("categories of the fitted encoders", kept))
     if job.options.shuffle:
         group = plan_shuffle(row_bytes, 0).group_rows
-        held.append(Term("rows being shuffled", int(3 * min(group, job.data.rows) * row_bytes)))
+        # Blocks and what they are put together to, then that and its permutation; beside the
+        # group before, which a batch may still look into. A row has number, target and weight.
+        rows = 4 * min(group, job.data.rows)
+        held.append(Term("rows being shuffled", int(rows * (row_bytes + 24))))
     if job.options.validation:
         aside = batch * (cost.chunk_row_bytes + 2 * row_bytes + work_bytes)
         held.append(Term("held-out rows", int(aside + 24 * batch * outputs)))

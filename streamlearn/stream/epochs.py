@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 
 from streamlearn.chunk import Chunk
 from streamlearn.errors import CellError, DataError, UsageError
@@ -99,6 +100,7 @@ class Epochs:
             if store is not None:
                 for prepared in self._started("prepare", self._read(held)):
                     store.append(prepared)
+                self.reader.governor.reclaim()
             best, worse = -np.inf, 0
             for epoch in range(self.epochs):
                 stream: Generator[Chunk, None, None]
@@ -238,14 +240,9 @@ class Epochs:
         def groups() -> Iterable[Chunk]:
             done = 0
             for blocks, order in shuffle.groups(store.rows, epoch):
-                group = Chunk.concat([store.read(start, stop) for start, stop in blocks])
-                done += len(group)
-                yield Chunk(
-                    group.X[order],
-                    group.rows[order],
-                    None if group.y is None else group.y[order],
-                    None if group.weight is None else group.weight[order],
-                )
+                done += len(order)
+                # Bound to no name here: the next group would be read beside it.
+                yield _mixed(store, blocks, order)
                 self.reader.governor.after_chunk(done)
 
         yield from rebatch(groups(), self.batch_rows)
@@ -259,6 +256,16 @@ class Epochs:
             if part.y is not None:
                 scores.update(part.y, answers_of(self.learner.estimator, part.X), part.weight)
         return dict(scores.value())
+
+
+def _mixed(store: Scratch, blocks: list[tuple[int, int]], order: NDArray[np.intp]) -> Chunk:
+    group = Chunk.concat([store.read(start, stop) for start, stop in blocks])
+    return Chunk(
+        group.X[order],
+        group.rows[order],
+        None if group.y is None else group.y[order],
+        None if group.weight is None else group.weight[order],
+    )
 
 
 def _thin(curve: list[tuple[int, float]], most: int = 200) -> list[tuple[int, float]]:
