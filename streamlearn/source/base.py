@@ -9,7 +9,7 @@ from typing import Protocol
 
 from streamlearn.chunk import Chunk, Schema
 
-__all__ = ["Fragment", "ReaderCost", "Source", "locate"]
+__all__ = ["Fragment", "ReaderCost", "Rejected", "Source", "locate"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +43,35 @@ class ReaderCost:
     """Decoded bytes of one row in the finished chunk."""
     note: str = ""
     """What is large about it, or unusual."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rejected:
+    """Rows of a source that cannot be used, and why.
+
+    A source that finds such rows while it is opened lists them in an attribute ``faults``. They
+    count in the rows of their fragment and are never delivered: the numbers of the other rows
+    tell where they are missing.
+    """
+
+    path: str
+    """File, or a name for what is no file."""
+    part: int
+    """Of the fragment; see `Fragment.part`."""
+    row: int
+    """Number in the source of the first of these rows."""
+    rows: int
+    reason: str
+    column: str = ""
+    value: str = ""
+    """As text, cut where it is long."""
+    text: str = ""
+    """The row as it is stored, where it is stored as text; cut where it is long."""
+
+    def __str__(self) -> str:
+        which = f"row {self.row}" if self.rows == 1 else f"{self.rows} rows from row {self.row}"
+        what = f"column {self.column!r} is {self.value}: " if self.column else ""
+        return f"{self.path} (part {self.part}), {which} of the source: {what}{self.reason}"
 
 
 class Source(Protocol):
