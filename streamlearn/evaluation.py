@@ -172,11 +172,12 @@ class Evaluating:
         self._data.features = self._data.schema.select(list(known))
         return list(known)
 
-    def plan(self, limit_bytes: int, reserved_bytes: int) -> MemoryPlan:
+    def plan(self, limit_bytes: int, reserved_bytes: int, library_bytes: int) -> MemoryPlan:
         """Check that it fits."""
         options: dict[str, Any] = {
             "limit_bytes": limit_bytes,
             "reserved_bytes": reserved_bytes,
+            "library_bytes": library_bytes,
             "chunk_size": self._chunk_size,
             "readers": max(1, min(self._threads - 1, len(self._data.fragments))),
         }

@@ -75,6 +75,8 @@ class Job:
     columns: list[str]
     """Features the fitted estimator takes."""
     notes: list[str] = field(default_factory=list)
+    library_bytes: int = 0
+    """Pages of shared libraries that the work will touch."""
 
     @property
     def wants_profile(self) -> bool:

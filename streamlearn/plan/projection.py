@@ -23,11 +23,12 @@ _BATCH_ROWS = 32_768
 _BATCH_BYTES = 64 << 20
 
 
-def make_plan(job: Job, limit: int, reserved: int) -> Plan:
+def make_plan(job: Job, limit: int, reserved: int, library_bytes: int) -> Plan:
     """Work out passes and memory, from metadata alone.
 
     Where memory does not do, the job's data is set to be read by way of the disk.
     """
+    job.library_bytes = library_bytes
     passes = _passes(job)
     plan = Plan(
         estimator=repr(job.whole),
@@ -76,7 +77,8 @@ def fit_into(
 ) -> MemoryPlan:
     """Plan the memory; where it does not do, with the job's data read by way of the disk."""
     rows = job.options.chunk_size
-    options: Any = {"limit_bytes": limit, "reserved_bytes": reserved, "chunk_size": rows}
+    held: Any = {"reserved_bytes": reserved, "library_bytes": job.library_bytes}
+    options: Any = {"limit_bytes": limit, "chunk_size": rows, **held}
     direct = job.data
     lean = direct.lean(job.scratch_dir)
     try:
@@ -90,7 +92,7 @@ def fit_into(
             raise
     try:
         job.data = lean
-        floor = smallest_budget(demands(), reserved_bytes=reserved, chunk_size=rows)
+        floor = smallest_budget(demands(), chunk_size=rows, **held)
     finally:
         job.data = direct
     return replace(found, floor_bytes=min(found.floor_bytes, floor))
