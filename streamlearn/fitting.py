@@ -36,6 +36,7 @@ from streamlearn.stream.events import PassEnded, PassStarted, Warned
 from streamlearn.stream.governor import Governor, MemoryUse
 from streamlearn.stream.reader import Reader, RowCount
 from streamlearn.stream.scratch import check_free_disk
+from streamlearn.stream.screen import screen_pass
 from streamlearn.stream.statistics import Watch, statistics_pass
 from streamlearn.stream.timeline import Recorder
 
@@ -63,6 +64,8 @@ class Fitting:
     def run(self) -> Result:
         """Learn the statistics, then the model, and put the estimator together."""
         job = self.job
+        if job.data.quarantine is not None:
+            self._screen()
         if job.steps is not None:
             self._statistics(job.steps)
         elif job.wants_profile:
@@ -90,8 +93,28 @@ class Fitting:
             seconds=self.governor.seconds,
             timings=self.recorder.timings,
             manifest=manifest_of(job, self.profile),
+            quarantine=job.data.quarantine,
             warnings=tuple(self.warnings),
         )
+
+    def _screen(self) -> None:
+        """Find what cannot be used, so that every pass leaves out the same rows."""
+        quarantine = self.job.data.quarantine
+        assert quarantine is not None
+        begin = self.governor.seconds
+        self.number += 1
+        total = len(self.plan.passes)
+        self.governor.tell(PassStarted(begin, "screen", self.number, total, self.job.data.rows))
+        threads = self.plan.memory.readers if self.job.threads > 1 else 0
+        screen_pass(self.job.data, self.job.columns, self.governor, threads)
+        self.governor.tell(
+            PassEnded(self.governor.seconds, "screen", self.governor.seconds - begin)
+        )
+        if quarantine.count:
+            reasons = "; ".join(
+                f"{rows:,}: {reason}" for reason, rows in quarantine.reasons.most_common(3)
+            )
+            self._warn(f"{quarantine.count:,} rows cannot be used and are left out ({reasons})")
 
     def _statistics(self, steps: Node) -> None:
         sample: Any = blank_frame(self.job.data.features, 8)
@@ -325,10 +348,7 @@ def _with_columns(sample: Any, read: Any) -> Any:
 
 
 def _no_rows(rows: RowCount) -> DataError:
-    return DataError(
-        f"there is no row to learn from: of {rows.read:,} rows read, {rows.filtered:,} were "
-        f"filtered by where= and {rows.held_out:,} held out"
-    )
+    return DataError(f"there is no row to learn from: {rows.shown()}")
 
 
 def empty_scores(classes: Any) -> Score:

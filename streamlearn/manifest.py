@@ -54,6 +54,7 @@ def manifest_of(job: Job, profile: TargetProfile | None) -> dict[str, Any]:
             "derive": None if job.data.derive is None else _text(job.data.derive),
             "target": None if target is None else target.name,
             "weight": job.data.weight,
+            "drop_missing": job.data.drop_missing,
         },
         "schema": {item.name: str(item.type) for item in job.data.features},
     }

@@ -16,11 +16,12 @@ from streamlearn.errors import MemoryBudgetError
 from streamlearn.evaluation import Evaluating, Evaluation
 from streamlearn.fitting import Fitting
 from streamlearn.journal import journal, log_event
-from streamlearn.plan.job import Options, take_apart
+from streamlearn.plan.job import Options, check_on_error, scratch_folder, take_apart
 from streamlearn.plan.plan import Plan
 from streamlearn.plan.projection import make_plan
 from streamlearn.result import Result, load
 from streamlearn.source.dataset import Dataset
+from streamlearn.source.quarantine import Quarantine
 from streamlearn.source.scan import scan
 from streamlearn.stream.budget import resolve_budget
 from streamlearn.stream.events import Listener
@@ -98,6 +99,7 @@ def fit(
     random_state: int = 0,
     threads: int | None = None,
     scratch_dir: str | os.PathLike[str] | None = None,
+    on_error: str = "raise",
     run: str | os.PathLike[str] | None = None,
     overwrite: bool = False,
     listeners: Sequence[Listener] = (),
@@ -139,6 +141,11 @@ def fit(
         By default the number of cores. Changes no bit of the model.
     scratch_dir : path, optional
         Where shuffled and held-out rows are kept; the system's temporary folder by default.
+    on_error : {"raise", "quarantine"}, default "raise"
+        What becomes of rows that cannot be used: fragments that cannot be read, lines that do
+        not parse, targets and weights that are no finite number, infinite features. With
+        ``"quarantine"`` they are found in a pass of their own, left out, counted as rejected,
+        and listed in ``result.quarantine`` and the run's ``quarantine.jsonl``.
     run : path, optional
         Folder to save the run in.
     overwrite : bool, default False
@@ -189,6 +196,7 @@ def fit(
         threads=threads,
         scratch_dir=scratch_dir,
         run=run,
+        on_error=on_error,
     )
     probe = make_probe()
     recorder = Recorder([*listeners, log_event])
@@ -228,6 +236,8 @@ def evaluate(
     hard_limit: bool = False,
     chunk_size: int | None = None,
     threads: int | None = None,
+    scratch_dir: str | os.PathLike[str] | None = None,
+    on_error: str = "raise",
     listeners: Sequence[Listener] = (),
 ) -> Evaluation:
     """Score a fitted model on data larger than memory, in one pass.
@@ -237,7 +247,7 @@ def evaluate(
     model : Result, path of a run folder, or fitted scikit-learn predictor
     data : Dataset, or what `streamlearn.scan` takes
         With a target, and the columns the model was fitted on.
-    memory_budget, hard_limit, chunk_size, threads, listeners
+    memory_budget, hard_limit, chunk_size, threads, scratch_dir, on_error, listeners
         As for `fit`.
 
     Returns
@@ -266,7 +276,11 @@ def evaluate(
                 model = load(model)
             estimator = model.estimator if isinstance(model, Result) else model
             dataset = data if isinstance(data, Dataset) else scan(data)
-            evaluating = Evaluating(estimator, dataset, chunk_size, threads)
+            check_on_error(on_error)
+            folder = scratch_folder(scratch_dir)
+            if on_error == "quarantine":
+                dataset = dataset.quarantined(Quarantine(folder))
+            evaluating = Evaluating(estimator, dataset, chunk_size, threads, folder)
             limit, reserved, memory = _planned(probe, memory_budget, entry, evaluating.plan)
             if hard_limit:
                 stack.enter_context(keep_to(limit, reserved))

@@ -21,6 +21,7 @@ __all__ = ["command"]
 def command(data: tuple[str, ...], schema: tuple[str, ...], **options: Any) -> int:
     """Show schema, rows, bytes, fragments and drift of DATA; reads metadata only."""
     nothing = dict.fromkeys(("target", "features", "weight", "where"))
+    nothing |= {"drop_missing": False, "fill_absent": True}
     dataset = open_dataset(data, {**nothing, "derive": (), "schema": schema})
     source = dataset.source
     reconciled = getattr(source, "reconciled", None)

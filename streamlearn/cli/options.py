@@ -66,6 +66,16 @@ def data_options(function: F) -> F:
             metavar="COLUMN=TYPE",
             help="Type that settles drift between files; may be given more than once.",
         ),
+        click.option(
+            "--drop-missing",
+            is_flag=True,
+            help="Leave out rows in which a feature, target or weight is missing; counted.",
+        ),
+        click.option(
+            "--fill-absent",
+            is_flag=True,
+            help="Chunks a zarr store lacks are all fill value, and not lost.",
+        ),
     )(function)
 
 
@@ -86,6 +96,13 @@ def memory_options(function: F) -> F:
         ),
         click.option("--chunk-size", type=ROWS, help="Rows read at once, at most."),
         click.option("--threads", type=click.IntRange(1), help="By default the number of cores."),
+        click.option(
+            "--on-error",
+            type=click.Choice(["raise", "quarantine"]),
+            default="raise",
+            show_default=True,
+            help="quarantine: leave out rows that cannot be used, list them, and exit with 4.",
+        ),
         click.option("-q", "--quiet", is_flag=True, help="Show no progress."),
         click.option("--json", "as_json", is_flag=True, help="Print the result as JSON."),
         click.option("--debug", is_flag=True, help="Show the stack trace of errors."),
@@ -168,4 +185,6 @@ def open_dataset(data: tuple[str, ...], options: dict[str, Any]) -> Any:
         derive=derive or None,
         where=options.pop("where"),
         schema=settings(options.pop("schema"), "--schema") or None,
+        drop_missing=options.pop("drop_missing"),
+        fill_absent=options.pop("fill_absent"),
     )

@@ -49,6 +49,8 @@ def make_plan(job: Job, limit: int, reserved: int, library_bytes: int) -> Plan:
             statistics_demand(job, item.name, names, learning)
             for item, names, learning in _statistics_passes(job)
         ]
+        if job.data.quarantine is not None:
+            found.append(statistics_demand(job, "screen", job.columns, []))
         if job.model is not None:
             found.append(learn_demand(job, plan.batch_rows or 1, 2, known=False))
         if job.options.run is not None:
@@ -122,6 +124,9 @@ def _statistics_passes(job: Job) -> list[tuple[Pass, list[str], list[Leaf]]]:
 
 def _passes(job: Job) -> list[Pass]:
     passes = [item for item, _, _ in _statistics_passes(job)]
+    if job.data.quarantine is not None:
+        why = "finds rows that cannot be used, so that every pass leaves out the same"
+        passes.insert(0, _pass(job.data, "screen", why, job.columns))
     if job.model is not None:
         times = job.options.epochs
         why = f"learns {type(job.model).__name__} in batches of {_batch_rows(job):,} rows"

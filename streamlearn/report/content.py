@@ -280,6 +280,7 @@ def _rows(result: Result) -> tuple[RowShare, ...]:
         ("learned", rows.learned, "given to the model"),
         ("held out", rows.held_out, "kept back to score the model"),
         ("filtered", rows.filtered, "left out by where"),
+        ("missing", rows.missing, "left out for a missing value"),
         ("rejected", rows.rejected, "not usable"),
     )
     return tuple(

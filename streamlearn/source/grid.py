@@ -37,9 +37,12 @@ class Grid:
         Of numbers or booleans.
     name : str
         For messages.
+    fill_absent : bool
+        Whether chunks that are not stored are known to be all fill value. Where that is NaN they
+        are missing values in any case, and nothing is made up.
     """
 
-    def __init__(self, array: Any, name: str) -> None:
+    def __init__(self, array: Any, name: str, fill_absent: bool = False) -> None:
         self.array = array
         self.name = name
         self.shape: tuple[int, ...] = tuple(array.shape)
@@ -47,11 +50,19 @@ class Grid:
         self.chunk: tuple[int, ...] = tuple(array.chunks)
         self.shard: tuple[int, ...] | None = tuple(array.shards) if array.shards else None
         self.fill: Any = array.metadata.fill_value
+        self.fills = fill_absent or _is_nan(self.fill)
+        """Whether a chunk that is not stored may be read as the fill value."""
         self.codecs: list[Any] | None = None
         """Decoders of a chunk's bytes, last first; None: only zarr can read it."""
         self._folder = _local_folder(array)
         if self._folder is not None:
             self.codecs = _plain_codecs(array)
+        self.stored, self._stamp = self._look()
+        """Files that hold chunks or shards, or None where that is not known."""
+        if self.codecs is None and not self.fills:
+            absent = array.nchunks - array.nchunks_initialized
+            if absent:
+                raise self.lost(f"{absent:,} of its {array.nchunks:,} chunks are")
 
     @property
     def direct(self) -> bool:
@@ -73,17 +84,41 @@ class Grid:
         assert self._folder is not None
         return Path(self._folder, self.array.metadata.encode_chunk_key(tuple(index)))
 
+    @property
+    def absent(self) -> int:
+        """Chunk files that are not stored, as far as is known."""
+        if self.stored is None:
+            return 0
+        sizes = zip(self.shape, self.shard or self.chunk, strict=True)
+        return max(0, prod(-(-size // part) for size, part in sizes) - self.stored)
+
+    def lost(self, what: str) -> SourceError:
+        """Return the error for chunks that should be there."""
+        fill = "a value that is not defined" if self.fill is None else f"all {self.fill}"
+        return SourceError(
+            f"{self.name}: {what} not stored; if they are {fill}, say so with fill_absent=True or "
+            "--fill-absent, otherwise the store has lost them"
+        )
+
     def stamp(self) -> str:
         """Return what changes whenever the stored chunks do, as far as can be told cheaply."""
+        return self._stamp
+
+    def _look(self) -> tuple[int | None, str]:
         if self._folder is None:
-            return ""
-        count = size = latest = 0
+            return None, ""
+        count = chunks = size = latest = 0
         for folder, _, files in os.walk(self._folder):
             for file in files:
                 status = os.stat(os.path.join(folder, file))
                 count, size = count + 1, size + status.st_size
                 latest = max(latest, status.st_mtime_ns)
-        return f"{count}|{size}|{latest}"
+                chunks += file != "zarr.json" and not file.startswith(".z")
+        return chunks, f"{count}|{size}|{latest}"
+
+
+def _is_nan(value: Any) -> bool:
+    return value is not None and bool(np.asarray(value != value).all())  # noqa: PLR0124 - NaN
 
 
 def _local_folder(array: Any) -> Path | None:
@@ -150,8 +185,6 @@ class GridReader:
         self._grid = grid
         self._kept: dict[tuple[int, ...], NDArray[Any]] = {}
         self._indexes: dict[tuple[int, ...], NDArray[np.uint64] | None] = {}
-        self.absent = 0
-        """Chunks that are not stored and were read as the fill value."""
 
     def read(self, box: Box, out: NDArray[Any] | None = None) -> NDArray[Any]:
         """Return the values of a box.
@@ -220,7 +253,9 @@ class GridReader:
             return
         place = self._locate(index)
         if place is None:
-            self.absent += 1
+            if not grid.fills:
+                file = grid.file(index) if grid.shard is None else f"inner chunk {index}"
+                raise grid.lost(f"chunk {file} is")
             out[target] = grid.fill
             return
         part = out[target]

@@ -31,6 +31,8 @@ def scan(
     derive: Mapping[str, pc.Expression] | Sequence[str] | str | None = None,
     where: pc.Expression | str | None = None,
     schema: Mapping[str, str | pa.DataType] | None = None,
+    drop_missing: bool = False,
+    fill_absent: bool = False,
 ) -> Dataset:
     """Describe data to learn from, without reading a row.
 
@@ -53,6 +55,12 @@ def scan(
         Rows for which it is false or null are filtered, and counted.
     schema : mapping of str to type, optional
         Types that settle drift between files, such as ``{"zone": "int64"}``.
+    drop_missing : bool, default False
+        Leave out rows in which a feature, the target or the weight is null or NaN, and count
+        them.
+    fill_absent : bool, default False
+        Of a zarr store: chunks that are not stored are all fill value, and not lost. Where the
+        fill value is NaN that is understood.
 
     Returns
     -------
@@ -80,7 +88,12 @@ def scan(
     data, own = _pair(data, target)
     if schema and (_is_matrix(data) or is_zarr(data) or is_table(data)):
         raise UsageError("schema= settles types between files; arrays and tables have their own")
-    computed: dict[str, Any] = {"derive": derive, "where": where, "features": features}
+    computed: dict[str, Any] = {
+        "derive": derive,
+        "where": where,
+        "features": features,
+        "drop_missing": drop_missing,
+    }
     if _is_matrix(data):
         own = target if own is None else own
         if isinstance(own, str) and not own.endswith(".npy"):
@@ -92,7 +105,7 @@ def scan(
     if is_zarr(data):
         if own is not None or not all(isinstance(name, str | None) for name in (target, weight)):
             raise UsageError("of a zarr store, target= and weight= are names of its arrays")
-        store = ZarrSource(data, target, weight)
+        store = ZarrSource(data, target, weight, fill_absent=fill_absent)
         roles = {"target": target, "weight": weight} if store.schema.named else {}
         return Dataset(store, **roles, **computed)
     if is_table(data):

@@ -61,6 +61,9 @@ class ZarrSource:
     target, weight : str, optional
         Of a group with a matrix ``X``: names of its arrays of shape (rows,); by default ``y``,
         and ``sample_weight`` where there is one.
+    fill_absent : bool
+        Whether chunks that are not stored are all fill value. By default that is so only where
+        the fill value is NaN.
 
     Raises
     ------
@@ -70,8 +73,17 @@ class ZarrSource:
         If shapes do not fit.
     """
 
-    def __init__(self, data: Any, target: str | None = None, weight: str | None = None) -> None:
+    def __init__(
+        self,
+        data: Any,
+        target: str | None = None,
+        weight: str | None = None,
+        *,
+        fill_absent: bool = False,
+    ) -> None:
         import zarr
+
+        self._fill_absent = fill_absent
 
         self._name = os.fspath(data) if isinstance(data, str | os.PathLike) else str(data)
         self._notes: tuple[str, ...] = ()
@@ -113,7 +125,7 @@ class ZarrSource:
         place = f"{self._name}/{name}" if name else self._name
         if array.dtype.kind not in "biuf":
             raise SchemaError(f"{place}: an array of numbers is needed, not {array.dtype}")
-        return Grid(array, place)
+        return Grid(array, place, self._fill_absent)
 
     def _as_matrix(self, grid: Grid) -> None:
         if len(grid.shape) != 2:
@@ -229,8 +241,20 @@ class ZarrSource:
 
     def notes(self, columns: Sequence[str]) -> tuple[str, ...]:
         """See `streamlearn.source.base.Source.notes`."""
-        del columns
-        return self._notes
+        named = self.schema.named
+        grids = [self._columns[name] for name in columns] if named else [self._columns[""]]
+        found = [
+            f"{grid.name}: {grid.absent:,} of its chunk files are not stored, and are read as the "
+            f"fill value {grid.fill}"
+            for grid in grids
+            if grid.absent
+        ]
+        packed = [
+            grid.name for grid in grids if {"scale_factor", "add_offset"} & {*grid.array.attrs}
+        ]
+        if packed:
+            found.append(f"{', '.join(packed)}: scale_factor and add_offset are not applied")
+        return (*self._notes, *found)
 
     def _digest(self) -> str:
         digest = hashlib.sha256()

@@ -96,10 +96,7 @@ def statistics_pass(
                 continue
             working.pop(min(working))
             found.state.merge(item.state)
-            found.rows.read += item.rows.read
-            found.rows.learned += item.rows.learned
-            found.rows.held_out += item.rows.held_out
-            found.rows.filtered += item.rows.filtered
+            found.rows.add(item.rows)
             if found.profile is not None and item.profile is not None:
                 found.profile.merge(item.profile)
             if found.sample is None:
