@@ -59,6 +59,12 @@ class Grid:
             self.codecs = _plain_codecs(array)
         self.stored, self._stamp = self._look()
         """Files that hold chunks or shards, or None where that is not known."""
+        if self.stored is not None and self.stored > self._files:
+            raise SourceError(
+                f"{name}: {self.stored:,} chunk files are stored, and its shape {self.shape} in "
+                f"chunks of {self.shard or self.chunk} has {self._files:,}: shape or chunks are "
+                "not those it was written with"
+            )
         if self.codecs is None and not self.fills:
             absent = array.nchunks - array.nchunks_initialized
             if absent:
@@ -89,8 +95,12 @@ class Grid:
         """Chunk files that are not stored, as far as is known."""
         if self.stored is None:
             return 0
+        return max(0, self._files - self.stored)
+
+    @property
+    def _files(self) -> int:
         sizes = zip(self.shape, self.shard or self.chunk, strict=True)
-        return max(0, prod(-(-size // part) for size, part in sizes) - self.stored)
+        return prod(-(-size // part) for size, part in sizes)
 
     def lost(self, what: str) -> SourceError:
         """Return the error for chunks that should be there."""

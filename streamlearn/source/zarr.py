@@ -19,7 +19,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from streamlearn.chunk import Chunk, Field, Schema
-from streamlearn.errors import SchemaError, SourceError, UsageError
+from streamlearn.errors import DataError, SchemaError, SourceError, UsageError
 from streamlearn.sizes import format_bytes
 from streamlearn.source.base import Fragment, ReaderCost
 from streamlearn.source.grid import Grid, GridReader
@@ -81,8 +81,6 @@ class ZarrSource:
         *,
         fill_absent: bool = False,
     ) -> None:
-        import zarr
-
         self._fill_absent = fill_absent
 
         self._name = os.fspath(data) if isinstance(data, str | os.PathLike) else str(data)
@@ -93,7 +91,31 @@ class ZarrSource:
         self._axes: dict[str, tuple[int, ...]] = {}
         self._row_bytes: dict[str, float] = {}
         self._columns: dict[str, Grid] = {}
-        opened = self._open(data)
+        try:
+            self._take(self._open(data), target, weight)
+        except (DataError, MemoryError):
+            raise
+        except Exception as error:
+            raise SourceError(
+                f"{self._name}: cannot be read as zarr: {type(error).__name__}: {error}"
+            ) from error
+        self.fingerprint = self._digest()
+
+    def _open(self, data: Any) -> Any:
+        import zarr
+
+        if not isinstance(data, str | os.PathLike):
+            return data
+        if not os.path.exists(data):
+            raise SourceError(f"{self._name}: there is no such file or directory")
+        if self._name.endswith(".zip"):
+            return zarr.open(zarr.storage.ZipStore(self._name, mode="r"), mode="r")
+        return zarr.open(self._name, mode="r")
+
+    def _take(self, opened: Any, target: str | None, weight: str | None) -> None:
+        """Find out what the store holds: a matrix, one with sides, or a table."""
+        import zarr
+
         if isinstance(opened, zarr.Array):
             self._columns = {"": self._grid(opened, "")}
             self._as_matrix(self._columns[""])
@@ -105,21 +127,6 @@ class ZarrSource:
             self._weight = self._side(opened, weight, _WEIGHTS, names, "weight")
         else:
             self._as_table(opened)
-        self.fingerprint = self._digest()
-
-    def _open(self, data: Any) -> Any:
-        import zarr
-
-        if not isinstance(data, str | os.PathLike):
-            return data
-        if not os.path.exists(data):
-            raise SourceError(f"{self._name}: there is no such file or directory")
-        try:
-            if self._name.endswith(".zip"):
-                return zarr.open(zarr.storage.ZipStore(self._name, mode="r"), mode="r")
-            return zarr.open(self._name, mode="r")
-        except Exception as error:
-            raise SourceError(f"{self._name}: cannot be read as zarr: {error}") from error
 
     def _grid(self, array: Any, name: str) -> Grid:
         place = f"{self._name}/{name}" if name else self._name
