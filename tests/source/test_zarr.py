@@ -239,14 +239,10 @@ def test_cut_and_damaged_chunks_are_named(tmp_path, packed):
     array[...] = values
     file = tmp_path / "a" / "c" / "2" / "0"
     whole = file.read_bytes()
-    data = sl.scan(tmp_path / "a")
 
     def read():
-        return [
-            chunk
-            for fragment in data.fragments
-            for chunk in data.read(fragment, data.features.names, 1_000)
-        ]
+        data = sl.scan(tmp_path / "a")
+        return [c for f in data.fragments for c in data.read(f, data.features.names, 1_000)]
 
     file.write_bytes(whole[:-5])
     with pytest.raises(SourceError, match=r"c/2/0"):
@@ -257,6 +253,34 @@ def test_cut_and_damaged_chunks_are_named(tmp_path, packed):
             read()
     file.write_bytes(b"")
     with pytest.raises(SourceError, match=r"c/2/0"):
+        read()
+
+
+@pytest.mark.parametrize("shards", [None, (40, 4)])
+def test_chunks_that_come_go_or_change_after_opening_are_named(tmp_path, shards):
+    values = rng.random((100, 4))
+    path = tmp_path / "a"
+    options = {"chunks": (20, 4), "shards": shards, "dtype": "f8", "fill_value": np.nan}
+    zarr.create_array(path, shape=values.shape, **options)[...] = values
+    (path / "c" / "1" / "0").unlink()
+    data = sl.scan(path)
+    file = path / "c" / "2" / "0"
+    whole = file.read_bytes()
+
+    def read():
+        return [c for f in data.fragments for c in data.read(f, data.features.names, 1_000)]
+
+    assert sum(map(len, read())) == 100
+    file.unlink()
+    with pytest.raises(SourceError, match="has gone since"):
+        read()
+    file.write_bytes(whole)
+    os.utime(file, ns=(0, 2**62))
+    with pytest.raises(SourceError, match=r"c/2/0.*written after"):
+        read()
+    os.utime(file, ns=(0, 0))
+    (path / "c" / "1" / "0").write_bytes(whole)
+    with pytest.raises(SourceError, match=r"c/1/0.*written after"):
         read()
 
 
