@@ -17,6 +17,7 @@ from streamlearn.chunk import Chunk, Field, Schema
 from streamlearn.errors import DataError, SchemaError, UsageError
 from streamlearn.source.base import Fragment, ReaderCost, Source, locate
 from streamlearn.source.derive import Expressions, make_expressions
+from streamlearn.source.sieve import Sieve
 
 __all__ = ["Dataset"]
 
@@ -59,6 +60,7 @@ class Dataset:
             )
         self.features = self._features(features)
         self._computed = frozenset(replaced)
+        self._sieve = Sieve(source, self.schema, self.expressions)
 
     def _features(self, features: Sequence[str] | None) -> Schema:
         if not self.source.schema.named:
@@ -164,6 +166,10 @@ class Dataset:
             chunk_row_bytes=delivered + computed,
         )
 
+    def notes(self, features: Sequence[str], roles: bool = True) -> tuple[str, ...]:
+        """Say what is worth telling of these columns, and what need not be read."""
+        return (*self.source.notes(self.stored_columns(features, roles)), *self._sieve.notes())
+
     def lean(self, scratch_dir: str | None) -> Dataset:
         """Return the same data, read with as little memory as can be, by way of the disk."""
         found = copy.copy(self)
@@ -182,7 +188,10 @@ class Dataset:
         roles : bool
             Whether to read target and weight as well.
         """
-        for chunk in self.source.read(fragment, self.stored_columns(features, roles), rows):
+        columns = self.stored_columns(features, roles)
+        if not self._sieve.may_pass(self.source, fragment, columns, rows):
+            return
+        for chunk in self.source.read(fragment, columns, rows):
             if not self.source.schema.named:
                 yield chunk
                 continue

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import copy
 import hashlib
+import itertools
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import partial
@@ -15,6 +16,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from streamlearn.chunk import Chunk, Schema
@@ -25,6 +27,7 @@ from streamlearn.source.cast import decoded, settled, stored_type
 from streamlearn.source.files import Stamp, Stores, find_files, is_remote
 from streamlearn.source.footer import check_unchanged, open_parquet, read_footer
 from streamlearn.source.hive import hive_types, hive_values
+from streamlearn.source.prune import Cases, constant_case, impossible, statistics_cases
 from streamlearn.source.reconcile import Reconciled, reconcile
 from streamlearn.source.retry import NoAnswerError
 from streamlearn.source.spool import spooled
@@ -225,6 +228,44 @@ class ParquetSource:
         except (OSError, pa.ArrowException) as error:
             raise SourceError(f"{place}: cannot be read: {error}") from error
 
+    def impossible(
+        self, condition: pc.Expression, schema: pa.Schema, names: Sequence[str]
+    ) -> frozenset[int]:
+        """Return indexes of the fragments of which statistics prove that no row passes.
+
+        Parameters
+        ----------
+        condition : pyarrow.compute.Expression
+            Of columns as they are read.
+        schema : pyarrow.Schema
+            Of all that it may name.
+        names : sequence of str
+            Stored columns that statistics are taken of.
+        """
+        return impossible(condition, schema, self._cases(names))
+
+    def _cases(self, names: Sequence[str]) -> Iterator[tuple[int, dict[str, Cases]]]:
+        """Take from footers and directories what they say of columns, fragment by fragment."""
+        for file, parts in itertools.groupby(self.fragments, lambda part: part.path):
+            metadata, _ = read_footer(self._stores, file)
+            stored = metadata.schema.to_arrow_schema()
+            at = {metadata.schema.column(i).path: i for i in range(metadata.num_columns)}
+            for part in parts:
+                group = metadata.row_group(part.part)
+                found: dict[str, Cases] = {}
+                for name in names:
+                    wanted = self.schema[name].type
+                    if name in at and name in stored.names:
+                        chunk = group.column(at[name])
+                        found[name] = statistics_cases(name, wanted, stored.field(name).type, chunk)
+                    elif name not in stored.names:
+                        found[name] = constant_case(name, self._constant(file, name))
+                yield part.index, found
+
+    def _constant(self, file: str, name: str) -> pa.Scalar:
+        """Return what a column that the file lacks is there: its directory's value, or null."""
+        return pa.scalar(self._partitions[file].get(name)).cast(self.schema[name].type)
+
     def _groups(
         self, file: pq.ParquetFile, fragment: Fragment, names: list[str]
     ) -> list[list[str]]:
@@ -312,11 +353,9 @@ class ParquetSource:
     def _column(
         self, fragment: Fragment, column: pa.Array | None, name: str, start: int, size: int
     ) -> pa.Array:
+        if column is None:
+            return pa.repeat(self._constant(fragment.path, name), size)
         wanted = self.schema[name].type
-        given = self._partitions[fragment.path].get(name)
-        if given is not None or column is None:
-            value = pa.scalar(given).cast(wanted) if given is not None else pa.scalar(None, wanted)
-            return pa.repeat(value, size)
         return settled(column, wanted, name, fragment, start - fragment.first)
 
 

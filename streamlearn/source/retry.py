@@ -40,7 +40,7 @@ class Patience:
     --------
     >>> patience = Patience(first_s=1.0)
     >>> [round(patience.wait_s(failure, "a.parquet"), 1) for failure in (1, 2, 3)]
-    [0.9, 2.3, 3.0]
+    [0.9, 2.3, 4.4]
     """
 
     tries: int = 4

@@ -140,7 +140,7 @@ def test_file_urls_are_local_files(mixed):
 
 
 def test_one_list_may_name_several_stores(memory, mixed):
-    url, table = memory
+    url, _ = memory
     data = sl.scan([f"{url}/part-0.parquet", str(mixed[0] / "part-1.parquet")], target="y")
     assert rows_of(data).equals(rows_of(sl.scan(mixed[0], target="y")))
 
@@ -296,10 +296,16 @@ def test_a_breaker_counts_failures_in_a_row(monkeypatch):
 
 
 def test_what_will_not_pass_is_no_passing_trouble():
-    class Status(Exception):
+    class StatusError(Exception):
         def __init__(self, status):
             self.status = status
 
-    assert all(map(is_transient, [TimeoutError(), OSError(), Status(500), Status(429)]))
-    lasting = [FileNotFoundError(), PermissionError(), ValueError(), Status(403), Status(404)]
+    assert all(map(is_transient, [TimeoutError(), OSError(), StatusError(500), StatusError(429)]))
+    lasting = [
+        FileNotFoundError(),
+        PermissionError(),
+        ValueError(),
+        StatusError(403),
+        StatusError(404),
+    ]
     assert not any(map(is_transient, lasting))
