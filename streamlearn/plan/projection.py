@@ -39,7 +39,7 @@ def make_plan(job: Job, limit: int, reserved: int, library_bytes: int) -> Plan:
         threads=job.threads,
         notes=(
             *job.notes,
-            *job.data.source.notes(job.data.stored_columns(job.columns)),
+            *job.data.notes(job.columns),
             *_notes_on_categories(job),
         ),
     )

@@ -18,6 +18,7 @@ from streamlearn.errors import DataError, SchemaError, UsageError
 from streamlearn.source.base import Fragment, ReaderCost, Rejected, Source, locate
 from streamlearn.source.derive import Expressions, make_expressions
 from streamlearn.source.quarantine import Quarantine
+from streamlearn.source.sieve import Sieve
 from streamlearn.source.values import (
     Faulty,
     faulty_target,
@@ -80,6 +81,7 @@ class Dataset:
             )
         self.features = self._features(features)
         self._computed = frozenset(replaced)
+        self._sieve = Sieve(source, self.schema, self.expressions)
 
     def _features(self, features: Sequence[str] | None) -> Schema:
         if not self.source.schema.named:
@@ -212,6 +214,10 @@ class Dataset:
             chunk_row_bytes=delivered + computed,
         )
 
+    def notes(self, features: Sequence[str], roles: bool = True) -> tuple[str, ...]:
+        """Say what is worth telling of these columns, and what need not be read."""
+        return (*self.source.notes(self.stored_columns(features, roles)), *self._sieve.notes())
+
     def lean(self, scratch_dir: str | None) -> Dataset:
         """Return the same data, read with as little memory as can be, by way of the disk."""
         found = copy.copy(self)
@@ -246,7 +252,10 @@ class Dataset:
                 return
             aside = self.quarantine.rows_of(fragment)
             left_out.rejected = len(aside)
-        for chunk in self.source.read(fragment, self.stored_columns(features, roles), rows):
+        columns = self.stored_columns(features, roles)
+        if not self._sieve.may_pass(self.source, fragment, columns, rows):
+            return
+        for chunk in self.source.read(fragment, columns, rows):
             if aside is not None and len(aside):
                 chunk = chunk.keep(~np.isin(chunk.rows, aside, assume_unique=True))
             kept = self._select(chunk, features, roles, left_out)
@@ -265,7 +274,10 @@ class Dataset:
         found : list of Rejected
             Values that a target, a weight or any model cannot take.
         """
-        for chunk in self.source.read(fragment, self.stored_columns(features), rows):
+        stored = self.stored_columns(features)
+        if not self._sieve.may_pass(self.source, fragment, stored, rows):
+            return
+        for chunk in self.source.read(fragment, stored, rows):
             done = int(chunk.rows[-1]) + 1 - fragment.first if len(chunk) else 0
             kept, columns = self._select(chunk, features, True, LeftOut())
             yield (

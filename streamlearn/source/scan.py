@@ -14,7 +14,8 @@ from streamlearn.errors import UsageError
 from streamlearn.source.arrays import ArraySource
 from streamlearn.source.base import Source
 from streamlearn.source.dataset import Dataset
-from streamlearn.source.parquet import ParquetSource, find_files
+from streamlearn.source.files import find_files
+from streamlearn.source.parquet import ParquetSource
 from streamlearn.source.reconcile import parse_type
 from streamlearn.source.tables import IpcSource, TableSource, is_arrow_file, is_table
 from streamlearn.source.zarr import ZarrSource, is_zarr
