@@ -7,21 +7,53 @@ from typing import Any
 
 import click
 
-from streamlearn.cli.options import open_dataset
+from streamlearn.cli.options import data_options, memory_options, open_dataset
+from streamlearn.errors import UsageError
 from streamlearn.sizes import format_bytes
 
 __all__ = ["command"]
 
+_MOST_COLUMNS = 100
+_METADATA_ONLY = {
+    "target": None,
+    "features": None,
+    "weight": None,
+    "derive": (),
+    "where": None,
+    "chunk_size": None,
+    "threads": None,
+    "memory_budget": "auto",
+    "hard_limit": False,
+}
+"""What these options are where they are not given; without --profile they would do nothing."""
+
 
 @click.command(short_help="Show what the data is.")
 @click.argument("data", nargs=-1, required=True)
-@click.option("--schema", multiple=True, metavar="COLUMN=TYPE", help="Type that settles drift.")
-@click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
-@click.option("--debug", is_flag=True, help="Show the stack trace of errors.")
-def command(data: tuple[str, ...], schema: tuple[str, ...], **options: Any) -> int:
-    """Show schema, rows, bytes, fragments and drift of DATA; reads metadata only."""
-    nothing = dict.fromkeys(("target", "features", "weight", "where"))
-    dataset = open_dataset(data, {**nothing, "derive": (), "schema": schema})
+@click.option(
+    "--profile",
+    is_flag=True,
+    help="Read all rows once: nulls, distinct, extremes, quantiles, findings of each column.",
+)
+@data_options
+@memory_options
+def command(data: tuple[str, ...], **options: Any) -> int:
+    """Show schema, rows, bytes, fragments and drift of DATA; reads metadata only.
+
+    With --profile all rows are read once, inside the memory budget, and each column is shown in
+    numbers, with what to look at before learning; with --target, features that give it away too.
+    """
+    if options.pop("profile"):
+        return _profile(data, options)
+    for name, default in _METADATA_ONLY.items():
+        if options[name] != default:
+            flag = name.replace("_", "-")
+            raise UsageError(f"--{flag} needs --profile: without it only metadata is read")
+    return _metadata(data, options)
+
+
+def _metadata(data: tuple[str, ...], options: dict[str, Any]) -> int:
+    dataset = open_dataset(data, options)
     source = dataset.source
     reconciled = getattr(source, "reconciled", None)
     trouble = []
@@ -58,3 +90,57 @@ def command(data: tuple[str, ...], schema: tuple[str, ...], **options: Any) -> i
         for line in lines:
             click.echo(f"  {line}")
     return 0
+
+
+def _profile(data: tuple[str, ...], options: dict[str, Any]) -> int:
+    from streamlearn.cli.display import exit_code_of, show_progress
+    from streamlearn.run import profile
+    from streamlearn.stream.budget import resolve_budget
+
+    quiet, as_json = options.pop("quiet"), options.pop("as_json")
+    del options["debug"]
+    dataset = open_dataset(data, options)
+    limit = resolve_budget(options["memory_budget"], 1)
+    with show_progress(limit, quiet=quiet) as listeners:
+        found = profile(dataset, listeners=listeners, **options)
+    if as_json:
+        click.echo(found.to_json())
+    else:
+        _show(found)
+    return exit_code_of(found.memory)
+
+
+def _show(found: Any) -> None:
+    """Print a table as wide as its contents: a terminal wraps it, a file or pager does not."""
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    from streamlearn.report.profile import HEADINGS, profile_table
+
+    shown = profile_table(found.to_dict(), _MOST_COLUMNS)
+    console = Console(highlight=False, soft_wrap=True)
+    console.print(Text(shown.about))
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    table.add_column("column", no_wrap=True)
+    table.add_column("type", no_wrap=True)
+    used = [
+        place for place in range(len(HEADINGS)) if any(row.cells[place] for row in shown.columns)
+    ]
+    for place in used:
+        last = place == len(HEADINGS) - 1
+        table.add_column(HEADINGS[place], justify="left" if last else "right", no_wrap=True)
+    for row in shown.columns:
+        cells = [row.name, row.type, *(row.cells[place] for place in used)]
+        table.add_row(*(Text(cell) for cell in cells))
+    measured = console.measure(table).maximum
+    console.print(table, width=max(measured, 20), crop=False)
+    for text in (shown.note, "" if shown.findings else "No findings."):
+        if text:
+            console.print(Text(text))
+    for severity, text in shown.findings:
+        style = "bold red" if severity == "warning" else "yellow"
+        console.print(Text.assemble((severity, style), ": ", text))
+    if shown.more_findings:
+        console.print(Text(shown.more_findings))
