@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -11,9 +12,17 @@ from streamlearn.cli.options import data_options, memory_options, open_dataset
 from streamlearn.errors import UsageError
 from streamlearn.sizes import format_bytes
 
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from streamlearn.report.profile import ColumnRow
+
 __all__ = ["command"]
 
 _MOST_COLUMNS = 100
+_WIDEST = 10_000
+_LEAST_IMPORTANT = ("5%", "95%", "most frequent", "std", "mean", "median")
+"""Left out of the table in this order, where a terminal is too narrow."""
 _METADATA_ONLY = {
     "target": None,
     "features": None,
@@ -111,36 +120,57 @@ def _profile(data: tuple[str, ...], options: dict[str, Any]) -> int:
 
 
 def _show(found: Any) -> None:
-    """Print a table as wide as its contents: a terminal wraps it, a file or pager does not."""
-    from rich import box
+    """Print the table: in a terminal the columns that fit, elsewhere all of it."""
     from rich.console import Console
-    from rich.table import Table
     from rich.text import Text
 
     from streamlearn.report.profile import HEADINGS, profile_table
 
     shown = profile_table(found.to_dict(), _MOST_COLUMNS)
-    console = Console(highlight=False, soft_wrap=True)
-    console.print(Text(shown.about))
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    table.add_column("column", no_wrap=True)
-    table.add_column("type", no_wrap=True)
     used = [
-        place for place in range(len(HEADINGS)) if any(row.cells[place] for row in shown.columns)
+        name
+        for place, name in enumerate(HEADINGS)
+        if any(row.cells[place] for row in shown.columns)
     ]
-    for place in used:
-        last = place == len(HEADINGS) - 1
-        table.add_column(HEADINGS[place], justify="left" if last else "right", no_wrap=True)
-    for row in shown.columns:
-        cells = [row.name, row.type, *(row.cells[place] for place in used)]
-        table.add_row(*(Text(cell) for cell in cells))
-    measured = console.measure(table).maximum
-    console.print(table, width=max(measured, 20), crop=False)
+    wide = Console(width=_WIDEST, highlight=False)
+    terminal = Console(highlight=False, soft_wrap=True)
+    table = _table(shown.columns, used)
+    left_out = []
+    if terminal.is_terminal:
+        for name in _LEAST_IMPORTANT:
+            if wide.measure(table).maximum <= terminal.width:
+                break
+            if name in used:
+                used.remove(name)
+                left_out.append(name)
+                table = _table(shown.columns, used)
+    terminal.print(Text(shown.about))
+    Console(width=wide.measure(table).maximum, highlight=False).print(table)
+    if left_out:
+        terminal.print(Text(f"A wider terminal, or --json, shows {', '.join(left_out)} as well."))
     for text in (shown.note, "" if shown.findings else "No findings."):
         if text:
-            console.print(Text(text))
+            terminal.print(Text(text))
     for severity, text in shown.findings:
         style = "bold red" if severity == "warning" else "yellow"
-        console.print(Text.assemble((severity, style), ": ", text))
+        terminal.print(Text.assemble((severity, style), ": ", text))
     if shown.more_findings:
-        console.print(Text(shown.more_findings))
+        terminal.print(Text(shown.more_findings))
+
+
+def _table(rows: Sequence[ColumnRow], used: Sequence[str]) -> Table:
+    from rich import box
+    from rich.table import Table
+    from rich.text import Text
+
+    from streamlearn.report.profile import HEADINGS
+
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for name in ("column", "type", *used):
+        words = name in ("column", "type", "most frequent")
+        table.add_column(name, justify="left" if words else "right", no_wrap=True)
+    places = [HEADINGS.index(name) for name in used]
+    for row in rows:
+        cells = (row.name, row.type, *(row.cells[place] for place in places))
+        table.add_row(*(Text(cell) for cell in cells))
+    return table

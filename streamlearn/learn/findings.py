@@ -182,8 +182,8 @@ def _of_text(column: ColumnProfile, sample: pa.Array) -> Iterator[Finding]:
             codes = pc.any(pc.match_substring_regex(texts, _LEADING_ZERO)).as_py()
             if share >= 0.99 and (kind != "numbers as text" or not codes):
                 text = (
-                    f"{column.name!r} is text, but {'all' if share == 1 else f'{share:.1%}'} of it "
-                    f"are {what}, such as {texts[0].as_py()!r}; convert it with derive="
+                    f"{column.name!r} is text, but {'all' if share == 1 else f'{share:.1%}'} of its "
+                    f"values are {what}, such as {texts[0].as_py()!r}; convert it with derive="
                 )
                 yield Finding("notice", kind, column.name, text)
                 return

@@ -116,6 +116,10 @@ class RowSample:
         if not len(hashes):
             return
         kept = np.concatenate([places for _, places in found])
+        if len(hashes) > self._most:
+            lowest = np.sort(np.argpartition(hashes, self._most - 1)[: self._most])
+            hashes, kept = hashes[lowest], kept[lowest]
+            self._bound.lower(int(hashes.max()))
         y = None if y is None else np.asarray(y)[kept]
         self._push((hashes, rows[kept], _take(X, kept), y))
 

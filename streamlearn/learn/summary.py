@@ -56,7 +56,7 @@ def summarize(item: Field, exact: Exact, sample: pa.Array) -> ColumnProfile:
         "nans": exact.nans,
         "infinite": exact.infinite,
     }
-    found |= _distinct(exact.distinct, len(counted), whole)
+    found |= _distinct(exact, len(counted), whole)
     found |= _top(exact, kind, counted, len(sample), whole)
     if exact.extent is not None:
         found["minimum"], found["maximum"] = (_plain(value, kind) for value in exact.extent)
@@ -79,7 +79,14 @@ def _is_plain(kind: pa.DataType) -> bool:
     return not (pa.types.is_nested(kind) or pa.types.is_interval(kind))
 
 
-def _distinct(sketch: Distinct | None, sampled: int, whole: bool) -> dict[str, Any]:
+def _distinct(exact: Exact, sampled: int, whole: bool) -> dict[str, Any]:
+    sketch, most = exact.distinct, exact.rows - exact.nulls - exact.nans
+    if exact.extent is not None and not exact.infinite:
+        low, high = exact.extent
+        if low == high:
+            return {"distinct": 1}
+        if isinstance(low, int):
+            most = min(most, high - low + 1)
     if whole:
         return {"distinct": sampled}
     if sketch is None:
@@ -87,7 +94,11 @@ def _distinct(sketch: Distinct | None, sampled: int, whole: bool) -> dict[str, A
     if sketch.exact:
         return {"distinct": sketch.count}
     error = round(3 * sketch.error, 4)
-    return {"distinct": sketch.count, "distinct_is": "about", "distinct_error": error}
+    return {
+        "distinct": min(sketch.count, most),
+        "distinct_is": "about",
+        "distinct_error": error,
+    }
 
 
 def _top(

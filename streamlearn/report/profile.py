@@ -56,6 +56,7 @@ class ProfileTable:
     findings: tuple[tuple[str, str], ...]
     """Severity and text."""
     more_findings: str
+    headings: tuple[str, ...] = HEADINGS
 
 
 def profile_table(profile: Mapping[str, Any] | None, most: int = _MOST_COLUMNS) -> ProfileTable:
