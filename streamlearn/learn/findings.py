@@ -19,6 +19,7 @@ __all__ = ["KINDS", "find"]
 KINDS = (
     "leakage",
     "constant target",
+    "missing target",
     "drift",
     "infinite",
     "all null",
@@ -208,7 +209,7 @@ def _of_target(
     missing = column.nulls + column.nans
     if missing:
         text = f"the target {name} has no value in {missing:,} rows; leave them out with where="
-        yield Finding("warning", "mostly null", column.name, text)
+        yield Finding("warning", "missing target", column.name, text)
     if column.infinite:
         text = f"the target {name} is infinite in {column.infinite:,} rows; use where="
         yield Finding("warning", "infinite", column.name, text)

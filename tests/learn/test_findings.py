@@ -185,7 +185,7 @@ def test_ordinary_data_raises_no_alarm(full, target):
         del columns[name]  # made from each other
     if target in ("flag", "count", "zone"):
         del columns["name"]  # is the label in words: fine, but for another target
-    assert kinds(columns, target, full=full) <= {("rare class", target)}
+    assert kinds(columns, target, full=full) <= {("missing target", target)}
 
 
 @pytest.mark.parametrize("name", ["iris", "wine", "breast_cancer", "diabetes", "digits"])
