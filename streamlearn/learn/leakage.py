@@ -80,7 +80,8 @@ def _as_numbers(column: pa.Array) -> NDArray[np.float64] | None:
 def _correlation(left: NDArray[np.float64], right: NDArray[np.float64]) -> float:
     left, right = left - left.mean(), right - right.mean()
     with np.errstate(all="ignore"):
-        found = float((left @ right) / np.sqrt((left @ left) * (right @ right)))
+        # No matrix product: its order of summation differs from machine to machine.
+        found = float((left * right).sum() / np.sqrt((left**2).sum() * (right**2).sum()))
     return found if np.isfinite(found) else 0.0
 
 
@@ -143,7 +144,7 @@ def target_drift(sample: pa.Array, *, is_class: bool) -> float | None:
         if values is None or not np.isfinite(values).all():
             return None
         centred = values - values.mean()
-        total = centred @ centred
+        total = (centred**2).sum()
         sums = np.bincount(stretches, weights=centred, minlength=_STRETCHES)
         between = (sums**2 / sizes).sum()
     if total <= 0:

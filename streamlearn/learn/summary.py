@@ -15,7 +15,7 @@ from streamlearn.learn.distinct import Distinct, plain_values
 from streamlearn.learn.profile import ColumnProfile
 from streamlearn.learn.row_sample import cut_texts
 
-__all__ = ["Exact", "most_frequent", "summarize"]
+__all__ = ["Exact", "summarize"]
 
 _QUANTILES = {"5%": 0.05, "25%": 0.25, "50%": 0.5, "75%": 0.75, "95%": 0.95}
 _MOST_TOP = 5
@@ -48,7 +48,7 @@ def summarize(item: Field, exact: Exact, sample: pa.Array) -> ColumnProfile:
     kind = item.type
     whole = len(sample) == exact.rows
     values = plain_values(cut_texts(sample)) if _is_plain(kind) else sample.slice(0, 0)
-    counted = values.value_counts()
+    counted = _counted(values)
     found: dict[str, Any] = {
         "name": item.name,
         "type": str(kind),
@@ -56,18 +56,20 @@ def summarize(item: Field, exact: Exact, sample: pa.Array) -> ColumnProfile:
         "nans": exact.nans,
         "infinite": exact.infinite,
     }
-    found |= _distinct(exact, len(counted), whole)
+    found |= _distinct(exact, len(counted.times), whole)
     found |= _top(exact, kind, counted, len(sample), whole)
     if exact.extent is not None:
         found["minimum"], found["maximum"] = (_plain(value, kind) for value in exact.extent)
-    numbers = _numbers(values, kind)
+    numbers = _numbers(values, kind, counted.ordered)
     if numbers is not None:
         found |= _moments(exact.moments, numbers, whole)
         if len(numbers) and not pa.types.is_boolean(kind):
-            places = np.quantile(numbers, list(_QUANTILES.values()))
-            found["quantiles"] = dict(zip(_QUANTILES, map(_short, places.tolist()), strict=True))
+            found["quantiles"] = {
+                name: _short(_quantile(numbers, share)) for name, share in _QUANTILES.items()
+            }
     elif pa.types.is_temporal(kind) and len(values):
-        ordered = np.sort(values.to_numpy())
+        ordered = counted.ordered
+        assert ordered is not None
         found["quantiles"] = {
             name: _plain(ordered[max(0, math.ceil(share * len(ordered)) - 1)].item(), kind)
             for name, share in _QUANTILES.items()
@@ -102,12 +104,12 @@ def _distinct(exact: Exact, sampled: int, whole: bool) -> dict[str, Any]:
 
 
 def _top(
-    exact: Exact, kind: pa.DataType, counted: pa.StructArray, sampled: int, whole: bool
+    exact: Exact, kind: pa.DataType, counted: _Counted, sampled: int, whole: bool
 ) -> dict[str, Any]:
     pairs = exact.distinct.top(_MOST_TOP) if exact.distinct is not None else None
     of, is_exact = exact.rows, True
     if pairs is None:
-        pairs, of, is_exact = most_frequent(counted, _MOST_TOP), sampled, whole
+        pairs, of, is_exact = _most_frequent(counted, _MOST_TOP), sampled, whole
     least = 2 if is_exact else _LEAST_SAMPLED
     top = tuple(
         (_plain(value, kind), _short(times / of)) for value, times in pairs if times >= least
@@ -115,28 +117,61 @@ def _top(
     return {"top": top, "top_is": "exact" if is_exact or not top else "sampled"}
 
 
-def most_frequent(counted: pa.StructArray, most: int) -> list[tuple[Any, int]]:
+@dataclass(frozen=True)
+class _Counted:
+    """Distinct values of a sample, and how often each occurs."""
+
+    values: pa.Array
+    times: NDArray[np.int64]
+    ordered: NDArray[Any] | None = None
+    """All values in order, where they are numbers."""
+
+
+def _counted(values: pa.Array) -> _Counted:
+    if not (pa.types.is_integer(values.type) or pa.types.is_floating(values.type)):
+        found = values.value_counts()
+        return _Counted(found.field(0), np.asarray(found.field(1)))
+    # Sorted once, numbers give their quantiles too.
+    ordered = np.sort(values.to_numpy())
+    first = np.flatnonzero(np.concatenate([[True], ordered[1:] != ordered[:-1]])[: len(ordered)])
+    return _Counted(pa.array(ordered[first]), np.diff(np.append(first, len(ordered))), ordered)
+
+
+def _most_frequent(counted: _Counted, most: int) -> list[tuple[Any, int]]:
     """Return the most frequent of counted values, equally frequent ones by their value."""
-    times = np.asarray(counted.field(1))
+    times = counted.times
     if not len(times):
         return []
     least = max(2, int(np.sort(times)[-most:][0]))
     chosen = np.flatnonzero(times >= least)
     pairs = zip(
-        counted.field(0).take(pa.array(chosen)).to_pylist(), times[chosen].tolist(), strict=True
+        counted.values.take(pa.array(chosen)).to_pylist(), times[chosen].tolist(), strict=True
     )
     return sorted(pairs, key=lambda pair: (-pair[1], pair[0]))[:most]
 
 
-def _numbers(values: pa.Array, kind: pa.DataType) -> NDArray[np.float64] | None:
-    """Return the finite values of a column of numbers or truth values."""
+def _quantile(ordered: NDArray[np.float64], share: float) -> float:
+    """Return a quantile of ordered values, between two of them in proportion, as NumPy does."""
+    place = share * (len(ordered) - 1)
+    low = int(place)
+    high = min(low + 1, len(ordered) - 1)
+    return float(ordered[low] * (1 - (place - low)) + ordered[high] * (place - low))
+
+
+def _numbers(
+    values: pa.Array, kind: pa.DataType, ordered: NDArray[Any] | None
+) -> NDArray[np.float64] | None:
+    """Return the finite values of a column of numbers or truth values, numbers in order."""
     if pa.types.is_decimal(kind):
         values = values.cast(pa.float64())
     elif pa.types.is_boolean(kind):
         values = values.cast(pa.uint8())
     elif not (pa.types.is_integer(kind) or pa.types.is_floating(kind)):
         return None
-    numbers = np.asarray(values.to_numpy(zero_copy_only=False), dtype=np.float64)
+    if ordered is not None:
+        numbers = ordered.astype(np.float64)
+    else:
+        numbers = np.sort(values.to_numpy(zero_copy_only=False).astype(np.float64))
     finite = np.isfinite(numbers)
     return numbers if finite.all() else numbers[finite]
 

@@ -163,7 +163,7 @@ def _rounded(count: int) -> int:
 def _top(column: Mapping[str, Any]) -> str:
     about = "~" if column.get("top_is") == "sampled" else ""
     return ", ".join(
-        f"{_number(value) if isinstance(value, float) else _cut(str(value), 20)} "
+        f"{_number(value) if isinstance(value, float | bool) else _cut(str(value), 20)} "
         f"({about}{100 * share:.1f} %)"
         for value, share in list(column.get("top", ()))[:_MOST_TOP]
     )
@@ -172,6 +172,8 @@ def _top(column: Mapping[str, Any]) -> str:
 def _number(value: Any) -> str:
     if value is None:
         return ""
+    if isinstance(value, bool):
+        return str(value).lower()
     if isinstance(value, float):
         return f"{value:.5g}"
     if isinstance(value, int):
