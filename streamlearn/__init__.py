@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from streamlearn.errors import StreamlearnError
     from streamlearn.evaluation import Evaluation
+    from streamlearn.learn.profile import Profile
     from streamlearn.prepare.dates import DateFeatures
     from streamlearn.result import Result, load
-    from streamlearn.run import evaluate, explain, fit
+    from streamlearn.run import evaluate, explain, fit, profile
     from streamlearn.source.dataset import Dataset
     from streamlearn.source.scan import scan
 
@@ -20,6 +21,7 @@ __all__ = [
     "Dataset",
     "DateFeatures",
     "Evaluation",
+    "Profile",
     "Result",
     "StreamlearnError",
     "__version__",
@@ -27,6 +29,7 @@ __all__ = [
     "explain",
     "fit",
     "load",
+    "profile",
     "scan",
 ]
 
@@ -34,12 +37,14 @@ _PLACES = {
     "Dataset": ("streamlearn.source.dataset", "Dataset"),
     "DateFeatures": ("streamlearn.prepare.dates", "DateFeatures"),
     "Evaluation": ("streamlearn.evaluation", "Evaluation"),
+    "Profile": ("streamlearn.learn.profile", "Profile"),
     "Result": ("streamlearn.result", "Result"),
     "StreamlearnError": ("streamlearn.errors", "StreamlearnError"),
     "evaluate": ("streamlearn.run", "evaluate"),
     "explain": ("streamlearn.run", "explain"),
     "fit": ("streamlearn.run", "fit"),
     "load": ("streamlearn.result", "load"),
+    "profile": ("streamlearn.run", "profile"),
     "scan": ("streamlearn.source.scan", "scan"),
 }
 

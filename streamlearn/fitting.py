@@ -9,6 +9,8 @@ from typing import Any
 
 from streamlearn.errors import DataError, MemoryBudgetError
 from streamlearn.learn.graph import Chain, Leaf, Node, PassState
+from streamlearn.learn.profile import Profile
+from streamlearn.learn.profiler import Profiler, profilers
 from streamlearn.learn.schedule import columns_for, schedule
 from streamlearn.learn.sequential import SequentialLearner, is_classifier
 from streamlearn.learn.target import TargetProfile
@@ -57,6 +59,7 @@ class Fitting:
         self.recorder = recorder
         self.rows = RowCount()
         self.profile: TargetProfile | None = None
+        self.columns: Profile | None = None
         self.warnings: list[str] = []
         self.number = 0
         self.name = ""
@@ -92,7 +95,7 @@ class Fitting:
             rows=self.rows,
             seconds=self.governor.seconds,
             timings=self.recorder.timings,
-            manifest=manifest_of(job, self.profile),
+            manifest=manifest_of(job, self.profile, self.columns),
             quarantine=job.data.quarantine,
             warnings=tuple(self.warnings),
         )
@@ -156,14 +159,37 @@ class Fitting:
             new_profile,
             self._watch(name),
             rows=statistics_rows(job, names, learning),
+            new_columns=self._profilers(names),
         )
         self.governor.tell(PassEnded(self.governor.seconds, name, self.governor.seconds - begin))
         if not found.rows.learned:
             raise _no_rows(found.rows)
         self.rows = found.rows
         self.profile = self.profile or found.profile
+        self._note_columns(found.columns)
         self.governor.reclaim()
         return found
+
+    def _profilers(self, names: Sequence[str]) -> Callable[[], Profiler] | None:
+        """Profile the columns that the first pass reads; no row is read for it."""
+        if self.number > 1:
+            return None
+        features = self.job.data.features
+        read = features.select(names) if features.named else features
+        return profilers(read, self.job.data.target_field, full=False)
+
+    def _note_columns(self, columns: Profiler | None) -> None:
+        if columns is None:
+            return
+        classes = None
+        if self.profile is not None and is_classifier(self.job.model):
+            values, counts = self.profile.classes()
+            classes = (values.tolist(), counts.tolist())
+        self.columns = columns.value(classes=classes)
+        for finding in self.columns.findings:
+            # What else is found is in the report: not all of it concerns this model.
+            if finding.kind == "leakage":
+                self._warn(finding.text)
 
     def _watch(self, name: str) -> Watch:
         """Return what refuses to go on once the statistics outgrow the budget."""

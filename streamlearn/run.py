@@ -1,4 +1,4 @@
-"""The story of a run: plan, fit, evaluate.
+"""The story of a run: plan, fit, evaluate; and of data: profile.
 
 The only file that knows every layer.
 """
@@ -16,9 +16,11 @@ from streamlearn.errors import MemoryBudgetError
 from streamlearn.evaluation import Evaluating, Evaluation
 from streamlearn.fitting import Fitting
 from streamlearn.journal import journal, log_event
+from streamlearn.learn.profile import Profile
 from streamlearn.plan.job import Options, check_on_error, scratch_folder, take_apart
 from streamlearn.plan.plan import Plan
 from streamlearn.plan.projection import make_plan
+from streamlearn.profiling import Profiling
 from streamlearn.result import Result, load
 from streamlearn.source.dataset import Dataset
 from streamlearn.source.quarantine import Quarantine
@@ -31,7 +33,7 @@ from streamlearn.stream.probe import Probe, make_probe
 from streamlearn.stream.reclaim import lean_arrow, trim_malloc, unmap_libraries
 from streamlearn.stream.timeline import Recorder
 
-__all__ = ["evaluate", "explain", "fit"]
+__all__ = ["evaluate", "explain", "fit", "profile"]
 
 T = TypeVar("T")
 
@@ -292,6 +294,69 @@ def evaluate(
                 lag=2 * memory.readers + 2,
             )
             return evaluating.run(memory, governor, recorder)
+    finally:
+        probe.close()
+
+
+def profile(
+    data: Any,
+    *,
+    memory_budget: str | int | None = "auto",
+    hard_limit: bool = False,
+    chunk_size: int | None = None,
+    threads: int | None = None,
+    listeners: Sequence[Listener] = (),
+) -> Profile:
+    """Say what the columns of some data hold, and what to look at before learning; in one pass.
+
+    Parameters
+    ----------
+    data : Dataset, or what `streamlearn.scan` takes
+        With a target, features are checked for giving it away.
+    memory_budget, hard_limit, chunk_size, threads, listeners
+        As for `fit`. None of them changes a number.
+
+    Returns
+    -------
+    Profile
+        Prints as a table. Nulls, extremes, means and deviations are exact; distinct values up to
+        1,000, then estimated to 6.6 % (three standard errors; more for over 244 columns, and of
+        more than 500 columns a lower limit); quantiles are those of a sample of 4,096 rows (fewer
+        of wide data), off by 2.1 % in rank.
+
+    Raises
+    ------
+    MemoryBudgetError
+        If it does not fit, before the first row is read.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> X = np.random.default_rng(0).normal(size=(1000, 2))
+    >>> found = profile((X, X[:, 0]))
+    >>> found["1"].distinct, [finding.kind for finding in found.findings]
+    (1000, ['leakage'])
+    """
+    probe = make_probe()
+    recorder = Recorder(listeners)
+    try:
+        with ExitStack() as stack:
+            stack.enter_context(lean_arrow())
+            stack.enter_context(_one_blas_thread())
+            entry = probe.rss()
+            dataset = data if isinstance(data, Dataset) else scan(data)
+            profiling = Profiling(dataset, chunk_size, threads)
+            limit, reserved, memory = _planned(probe, memory_budget, entry, profiling.plan)
+            if hard_limit:
+                stack.enter_context(keep_to(limit, reserved))
+            governor = Governor(
+                limit_bytes=limit,
+                chunk_rows=memory.chunk_rows,
+                probe=probe,
+                emit=recorder,
+                lag=2 * memory.readers + 2,
+            )
+            return profiling.run(memory, governor, recorder)
     finally:
         probe.close()
 

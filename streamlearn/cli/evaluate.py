@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from streamlearn.cli.options import data_options, memory_options, open_dataset
+from streamlearn.cli.options import ON_ERROR, data_options, memory_options, open_dataset
 
 __all__ = ["command"]
 
@@ -16,6 +16,7 @@ __all__ = ["command"]
 @click.argument("data", nargs=-1, required=True)
 @data_options
 @memory_options
+@ON_ERROR
 @click.option("--scratch-dir", type=click.Path(file_okay=False), help="For columns put aside.")
 @click.option("-o", "--output", type=click.Path(dir_okay=False), help="Write the scores as JSON.")
 def command(run: str, data: tuple[str, ...], **options: Any) -> int:

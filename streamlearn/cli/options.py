@@ -10,7 +10,15 @@ import click
 from streamlearn.errors import StreamlearnError, UsageError
 from streamlearn.sizes import parse_rows
 
-__all__ = ["data_options", "fit_options", "memory_options", "names", "open_dataset", "settings"]
+__all__ = [
+    "ON_ERROR",
+    "data_options",
+    "fit_options",
+    "memory_options",
+    "names",
+    "open_dataset",
+    "settings",
+]
 
 if TYPE_CHECKING:
     _IntType = click.ParamType[int]
@@ -36,6 +44,15 @@ class Rows(_IntType):
 
 
 ROWS = Rows()
+
+
+ON_ERROR = click.option(
+    "--on-error",
+    type=click.Choice(["raise", "quarantine"]),
+    default="raise",
+    show_default=True,
+    help="quarantine: leave out rows that cannot be used, list them, and exit with 4.",
+)
 
 
 def _all(*options: Callable[[F], F]) -> Callable[[F], F]:
@@ -96,13 +113,6 @@ def memory_options(function: F) -> F:
         ),
         click.option("--chunk-size", type=ROWS, help="Rows read at once, at most."),
         click.option("--threads", type=click.IntRange(1), help="By default the number of cores."),
-        click.option(
-            "--on-error",
-            type=click.Choice(["raise", "quarantine"]),
-            default="raise",
-            show_default=True,
-            help="quarantine: leave out rows that cannot be used, list them, and exit with 4.",
-        ),
         click.option("-q", "--quiet", is_flag=True, help="Show no progress."),
         click.option("--json", "as_json", is_flag=True, help="Print the result as JSON."),
         click.option("--debug", is_flag=True, help="Show the stack trace of errors."),
@@ -145,6 +155,7 @@ def fit_options(function: F) -> F:
         click.option("--n-iter-no-change", type=click.IntRange(1), default=5, show_default=True),
         click.option("--seed", type=click.IntRange(0), default=0, show_default=True),
         click.option("--scratch-dir", type=click.Path(file_okay=False), help="For shuffled rows."),
+        ON_ERROR,
     )(function)
 
 
