@@ -12,12 +12,14 @@ if TYPE_CHECKING:
     from streamlearn.prepare.dates import DateFeatures
     from streamlearn.result import Result, load
     from streamlearn.run import evaluate, explain, fit, profile
+    from streamlearn.source.csv import Csv
     from streamlearn.source.dataset import Dataset
     from streamlearn.source.scan import scan
 
 __version__ = "0.1.0"
 
 __all__ = [
+    "Csv",
     "Dataset",
     "DateFeatures",
     "Evaluation",
@@ -34,6 +36,7 @@ __all__ = [
 ]
 
 _PLACES = {
+    "Csv": ("streamlearn.source.csv", "Csv"),
     "Dataset": ("streamlearn.source.dataset", "Dataset"),
     "DateFeatures": ("streamlearn.prepare.dates", "DateFeatures"),
     "Evaluation": ("streamlearn.evaluation", "Evaluation"),

@@ -12,12 +12,11 @@ import pyarrow.compute as pc
 
 from streamlearn.errors import UsageError
 from streamlearn.source.arrays import ArraySource
-from streamlearn.source.base import Source
+from streamlearn.source.csv import Csv
 from streamlearn.source.dataset import Dataset
-from streamlearn.source.files import find_files
-from streamlearn.source.parquet import ParquetSource
+from streamlearn.source.formats import open_files
 from streamlearn.source.reconcile import parse_type
-from streamlearn.source.tables import IpcSource, TableSource, is_arrow_file, is_table
+from streamlearn.source.tables import TableSource, is_table
 from streamlearn.source.zarr import ZarrSource, is_zarr
 
 __all__ = ["scan"]
@@ -32,15 +31,17 @@ def scan(
     derive: Mapping[str, pc.Expression] | Sequence[str] | str | None = None,
     where: pc.Expression | str | None = None,
     schema: Mapping[str, str | pa.DataType] | None = None,
+    format: str | Csv | None = None,  # noqa: A002 - the word users know
     drop_missing: bool = False,
     fill_absent: bool = False,
 ) -> Dataset:
-    """Describe data to learn from, without reading a row.
+    """Describe data to learn from; of parquet, Arrow and zarr without reading a row.
 
     Parameters
     ----------
     data : path, glob, directory, list of them, or array
-        Parquet or Arrow files; a zarr store or array; a ``.npy`` file or NumPy array of shape
+        Files of parquet, Arrow, CSV or TSV, JSON lines or svmlight, the text ones compressed
+        (.gz, .bz2, .xz, .zst, .lz4) or not; a zarr store or array; a ``.npy`` file or NumPy array of shape
         (rows, columns); a pyarrow, pandas or polars table; or a pair ``(X, y)`` of an array or
         table and a target.
     target : str or array, optional
@@ -55,7 +56,11 @@ def scan(
     where : pyarrow expression or SQL text, optional
         Rows for which it is false or null are filtered, and counted.
     schema : mapping of str to type, optional
-        Types that settle drift between files, such as ``{"zone": "int64"}``.
+        Types that settle drift between files, such as ``{"zone": "int64"}``; of text, types that
+        win over what values look like.
+    format : str or Csv, optional
+        What files are, where their names do not say: ``"parquet"``, ``"arrow"``, ``"csv"``,
+        ``"tsv"``, ``"jsonl"``, ``"svmlight"``; or how a CSV is written, as a `Csv`.
     drop_missing : bool, default False
         Leave out rows in which a feature, the target or the weight is null or NaN, and count
         them.
@@ -66,7 +71,8 @@ def scan(
     Returns
     -------
     Dataset
-        Lazy: only footers and headers were read.
+        Lazy: only footers and headers were read; of text files, which have none, all of it was
+        read once, block by block.
 
     Raises
     ------
@@ -89,6 +95,8 @@ def scan(
     data, own = _pair(data, target)
     if schema and (_is_matrix(data) or is_zarr(data) or is_table(data)):
         raise UsageError("schema= settles types between files; arrays and tables have their own")
+    if format is not None and (_is_matrix(data) or is_zarr(data) or is_table(data)):
+        raise UsageError("format= says what files are; arrays, tables and zarr stores are known")
     computed: dict[str, Any] = {
         "derive": derive,
         "where": where,
@@ -117,7 +125,7 @@ def scan(
     if own is not None:
         raise UsageError("a pair (X, y) is two arrays, or a table and an array")
     types = {name: parse_type(kind) for name, kind in (schema or {}).items()}
-    return Dataset(_files(data, types), target=target, weight=weight, **computed)
+    return Dataset(open_files(data, types, format), target=target, weight=weight, **computed)
 
 
 def _pair(data: Any, target: Any) -> tuple[Any, Any]:
@@ -131,16 +139,6 @@ def _pair(data: Any, target: Any) -> tuple[Any, Any]:
     return data
 
 
-def _files(data: Any, types: Mapping[str, pa.DataType]) -> Source:
-    """Open files by what their names end in; parquet where that says nothing."""
-    paths = [data] if isinstance(data, str | os.PathLike) else list(data)
-    if paths and all(is_arrow_file(path) for path in paths):
-        if types:
-            raise UsageError("schema= settles types between parquet files; Arrow files have theirs")
-        return IpcSource([file for path in paths for file in find_files(path)])
-    return ParquetSource(data, types)
-
-
 def _is_matrix(data: Any) -> bool:
     if isinstance(data, str | os.PathLike):
         return os.fspath(data).endswith(".npy")
@@ -151,6 +149,7 @@ def _is_matrix(data: Any) -> bool:
     if isinstance(data, Sequence) and all(isinstance(item, str | os.PathLike) for item in data):
         return False
     raise UsageError(
-        f"scan() cannot read {type(data).__name__}; give paths of parquet or Arrow files, a zarr "
-        "store, a .npy file, a NumPy array, a pair (X, y), or a pyarrow, pandas or polars table"
+        f"scan() cannot read {type(data).__name__}; give paths of parquet, Arrow, CSV, JSON lines "
+        "or svmlight files, a zarr store, a .npy file, a NumPy array, a pair (X, y), or a pyarrow, "
+        "pandas or polars table"
     )
