@@ -259,6 +259,23 @@ class Dataset:
         remedy = rule or f"leave such rows out with where= (in SQL: {name} IS NOT NULL)"
         raise DataError(f"{place}: column {name!r} is {shown}; {remedy}")
 
+    def to_dask(self) -> Any:
+        """Return the same rows as a `dask.dataframe.DataFrame`, a fragment a partition.
+
+        Features, then target and weight, with computed columns and without the rows that the
+        condition filters; the index is the number of the row in the source. A matrix has the
+        columns ``"0"``, ``"1"``, ... and ``"target"`` and ``"weight"``. Integers and booleans
+        with gaps become what pandas makes of them, partition by partition.
+
+        Raises
+        ------
+        UsageError
+            If the data is a sparse matrix.
+        """
+        from streamlearn.source.dask import to_dask
+
+        return to_dask(self)
+
     def locate(self, row: int) -> str:
         """Say where a row is stored."""
         return locate(self.fragments, row)

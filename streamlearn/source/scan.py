@@ -12,10 +12,15 @@ import pyarrow.compute as pc
 
 from streamlearn.errors import UsageError
 from streamlearn.source.arrays import ArraySource
+from streamlearn.source.arrow import is_arrow_dataset, open_dataset
 from streamlearn.source.base import Source
+from streamlearn.source.batches import BatchSource, is_batch_list, is_batches, join_batches
+from streamlearn.source.dask import DaskArraySource, DaskFrameSource, is_dask_array, is_dask_frame
 from streamlearn.source.dataset import Dataset
+from streamlearn.source.npz import is_npz, open_npz
 from streamlearn.source.parquet import ParquetSource, find_files
 from streamlearn.source.reconcile import parse_type
+from streamlearn.source.sparse import SparseSource, is_sparse
 from streamlearn.source.tables import IpcSource, TableSource, is_arrow_file, is_table
 from streamlearn.source.zarr import ZarrSource, is_zarr
 
@@ -38,10 +43,12 @@ def scan(
     ----------
     data : path, glob, directory, list of them, or array
         Parquet or Arrow files; a zarr store or array; a ``.npy`` file or NumPy array of shape
-        (rows, columns); a pyarrow, pandas or polars table; or a pair ``(X, y)`` of an array or
-        table and a target.
+        (rows, columns); a ``.npz`` archive; a SciPy CSR matrix; a pyarrow, pandas or polars table;
+        a dask dataframe or array; a pyarrow dataset, record batch reader, or iterator of batches
+        (read once, kept on disk); or a pair ``(X, y)`` of an array, matrix or table and a target.
     target : str or array, optional
-        Name of the column to predict; for arrays, an array or ``.npy`` file of shape (rows,).
+        Name of the column to predict; for arrays, an array or ``.npy`` file of shape (rows,), and
+        for an archive also the name of its member.
     features : sequence of str, optional
         Columns to learn from, in this order. By default all but target and weight.
     weight : str or array, optional
@@ -78,6 +85,16 @@ def scan(
     if isinstance(data, Dataset):
         raise UsageError("this is a Dataset already; scan() takes paths or arrays")
     data, own = _pair(data, target)
+    if is_batch_list(data):
+        data = join_batches(data)
+    if schema and _of_library(data):
+        raise UsageError(f"schema= settles types between files; {type(data).__name__} has its own")
+    if (found := _matrix(data, target if own is None else own, weight)) is not None:
+        return Dataset(found, derive=derive, where=where, features=features)
+    if (stream := _stream(data, own, target, weight)) is not None:
+        return Dataset(
+            stream, target=target, weight=weight, derive=derive, where=where, features=features
+        )
     if schema and (_is_matrix(data) or is_zarr(data) or is_table(data)):
         raise UsageError("schema= settles types between files; arrays and tables have their own")
     computed: dict[str, Any] = {"derive": derive, "where": where, "features": features}
@@ -104,6 +121,40 @@ def scan(
         raise UsageError("a pair (X, y) is two arrays, or a table and an array")
     types = {name: parse_type(kind) for name, kind in (schema or {}).items()}
     return Dataset(_files(data, types), target=target, weight=weight, **computed)
+
+
+def _of_library(data: Any) -> bool:
+    kinds = (is_npz, is_sparse, is_dask_array, is_dask_frame, is_arrow_dataset, is_batches)
+    return any(is_kind(data) for is_kind in kinds)
+
+
+def _matrix(data: Any, target: Any, weight: Any) -> Source | None:
+    """Open what is a matrix, but no NumPy array."""
+    if is_npz(data):
+        return open_npz(data, target, weight)
+    if not (is_sparse(data) or is_dask_array(data)):
+        return None
+    for role, given in (("target", target), ("weight", weight)):
+        if isinstance(given, str) and not given.endswith(".npy"):
+            raise UsageError(
+                f"{role}={given!r}: a {type(data).__name__} has no named columns; give the {role} "
+                "as an array, or as the path of a .npy file"
+            )
+    return (SparseSource if is_sparse(data) else DaskArraySource)(data, target, weight)
+
+
+def _stream(data: Any, own: Any, target: Any, weight: Any) -> Source | None:
+    """Open what has named columns, and is neither file nor table."""
+    if not (is_dask_frame(data) or is_arrow_dataset(data) or is_batches(data)):
+        return None
+    if own is not None or not all(isinstance(name, str | None) for name in (target, weight)):
+        raise UsageError(
+            f"{type(data).__name__} has named columns: let target and weight be two of them, and "
+            "name them with target= and weight="
+        )
+    if is_dask_frame(data):
+        return DaskFrameSource(data)
+    return open_dataset(data) if is_arrow_dataset(data) else BatchSource(data)
 
 
 def _pair(data: Any, target: Any) -> tuple[Any, Any]:
@@ -138,5 +189,7 @@ def _is_matrix(data: Any) -> bool:
         return False
     raise UsageError(
         f"scan() cannot read {type(data).__name__}; give paths of parquet or Arrow files, a zarr "
-        "store, a .npy file, a NumPy array, a pair (X, y), or a pyarrow, pandas or polars table"
+        "store, a .npy or .npz file, a NumPy array, a SciPy CSR matrix, a pair (X, y), a pyarrow, "
+        "pandas or polars table, a dask dataframe or array, a pyarrow dataset, or an iterator of "
+        "batches"
     )
