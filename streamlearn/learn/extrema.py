@@ -9,8 +9,9 @@ from numpy.typing import NDArray
 
 from streamlearn.chunk import Block
 from streamlearn.learn.base import Accumulator
-from streamlearn.learn.moments import refuse_infinite
+from streamlearn.learn.moments import refuse_infinite, refuse_stored_infinity
 from streamlearn.learn.replay import frame_like, matrix_of
+from streamlearn.prepare.frame import matrix_dtype
 
 __all__ = ["Extrema"]
 
@@ -23,6 +24,9 @@ class Extrema:
     estimator : MinMaxScaler or MaxAbsScaler
     """
 
+    takes_sparse = True
+    """A sparse block is learned by what it stores."""
+
     def __init__(self, estimator: Any) -> None:
         self._step = type(estimator).__name__
         self._low: NDArray[Any] | None = None
@@ -33,6 +37,9 @@ class Extrema:
     def update(self, X: Block, y: Any, sample_weight: Any) -> None:
         """See `Accumulator.update`."""
         del y, sample_weight
+        if hasattr(X, "indptr"):
+            self._update_sparse(X)
+            return
         matrix = matrix_of(X)
         if not len(matrix):
             return
@@ -43,6 +50,21 @@ class Extrema:
         if np.isnan(matrix.sum(axis=0, dtype=np.float64)).any():
             seen -= np.isnan(matrix).sum(axis=0)
         self._include(low, high, seen, len(matrix))
+
+    def _update_sparse(self, X: Any) -> None:
+        """Take in a CSR block; what is not stored is zero."""
+        from sklearn.utils.sparsefuncs import min_max_axis
+
+        if self._step == "MinMaxScaler":
+            raise ValueError("MinMaxScaler takes no sparse matrix; use MaxAbsScaler()")
+        if not X.shape[0]:
+            return
+        refuse_stored_infinity(X, self._step)
+        dtype = matrix_dtype(X)
+        low, high = min_max_axis(X.astype(dtype), axis=0, ignore_nan=True)
+        stored = np.bincount(X.indices, np.isnan(X.data), minlength=X.shape[1])
+        seen = X.shape[0] - stored.astype(np.int64)
+        self._include(low, high, seen, X.shape[0])
 
     def _include(
         self, low: NDArray[Any], high: NDArray[Any], seen: NDArray[np.int64], rows: int

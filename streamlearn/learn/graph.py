@@ -330,7 +330,7 @@ class Columns:
         """Decide as ColumnTransformer would on all rows: by the share of stored values."""
         if not any(hasattr(output, "indptr") for output in outputs):
             return False
-        rows, sampled = max(1, self.rows), max(1, len(sample))
+        rows, sampled = max(1, self.rows), max(1, sample.shape[0])
         stored = cells = 0.0
         found = iter(outputs)
         for _, node, columns, _ in self.branches:

@@ -95,6 +95,36 @@ class Moments:
             correction = np.where(count > 0, rest * rest / count, 0.0)
         self._combine(count, mean, _sum(deviation, weight) - correction)
 
+    def add_sparse(self, X: Any, weight: NDArray[np.float64] | None = None) -> None:
+        """Take in a CSR block of shape (rows, columns); what is not stored is zero.
+
+        Costs what is stored, and never the whole of the block.
+        """
+        rows, columns = X.shape
+        if not rows:
+            return
+        ones = np.ones(rows) if weight is None else weight
+        share = np.repeat(ones, np.diff(X.indptr))
+        values = X.data.astype(np.float64)
+        missing = np.isnan(values)
+
+        def by_column(parts: NDArray[np.float64]) -> NDArray[np.float64]:
+            return np.bincount(X.indices, parts, minlength=columns).astype(np.float64, copy=False)
+
+        total = float(ones.sum())
+        lost = by_column(share * missing) if missing.any() else np.zeros(columns)
+        values[missing] = 0.0
+        count = total - lost
+        mean = np.where(count > 0, by_column(share * values) / np.where(count > 0, count, 1.0), 0.0)
+        deviation = np.where(missing, 0.0, values - mean[X.indices])
+        # Of what is zero and not stored, weighted.
+        rest = np.maximum(count - by_column(share * ~missing), 0.0)
+        off = by_column(share * deviation) - rest * mean
+        squares = by_column(share * deviation * deviation) + rest * mean * mean
+        correction = np.where(count > 0, off * off / np.where(count > 0, count, 1.0), 0.0)
+        self.total += total
+        self._combine(count, mean - self._shift, squares - correction)
+
     def merge(self, other: Moments) -> None:
         """Take in the rows of another."""
         self.total += other.total
@@ -155,6 +185,26 @@ def refuse_infinite(matrix: NDArray[Any], X: Block, step: str) -> None:
         )
 
 
+def refuse_stored_infinity(X: Any, step: str) -> None:
+    """Raise where a CSR block holds an infinity."""
+    bad = np.isinf(X.data)
+    if bad.any():
+        at = int(bad.argmax())
+        raise CellError(
+            int(np.searchsorted(X.indptr, at, side="right")) - 1,
+            str(X.indices[at]),
+            f"{X.data[at]}, and {step} takes no infinity; filter such rows with where=",
+        )
+
+
+def _blank(sample: Any) -> Any:
+    if not hasattr(sample, "indptr"):
+        return blank_like(sample)
+    from scipy import sparse
+
+    return sparse.csr_matrix((2, sample.shape[1]), dtype=sample.dtype)
+
+
 class ScalerMoments:
     """Fits `sklearn.preprocessing.StandardScaler`.
 
@@ -163,16 +213,28 @@ class ScalerMoments:
     estimator : StandardScaler
     """
 
+    takes_sparse = True
+    """A sparse block is learned by what it stores."""
+
     def __init__(self, estimator: Any) -> None:
-        del estimator
+        self._centers = bool(estimator.with_mean)
         self._moments: Moments | None = None
 
     def update(self, X: Block, y: Any, sample_weight: Any) -> None:
         """See `Accumulator.update`."""
         del y
-        matrix = matrix_of(X)
         if self._moments is None:
-            self._moments = Moments(matrix.shape[1])
+            self._moments = Moments(len(column_names(X)))
+        if hasattr(X, "indptr"):
+            if self._centers:
+                raise ValueError(
+                    "centering would fill a sparse matrix; use StandardScaler(with_mean=False), "
+                    "or MaxAbsScaler()"
+                )
+            refuse_stored_infinity(X, "StandardScaler")
+            self._moments.add_sparse(X, sample_weight)
+            return
+        matrix = matrix_of(X)
         before = self._moments._mean
         self._moments.add(matrix, sample_weight)
         if not np.isfinite(self._moments._mean).all() and np.isfinite(before).all():
@@ -203,7 +265,7 @@ class ScalerMoments:
 
         moments = self._moments
         assert moments is not None
-        estimator.fit(blank_like(sample))
+        estimator.fit(_blank(sample))
         count = moments.count.astype(np.asarray(estimator.n_samples_seen_).dtype)
         estimator.n_samples_seen_ = count[0] if count.min() == count.max() else count
         learns = estimator.with_mean or estimator.with_std

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any
@@ -11,6 +12,7 @@ import numpy as np
 from streamlearn.learn.base import Growth
 from streamlearn.learn.graph import Chain, Columns, Leaf, Node
 from streamlearn.learn.profiler import profile_bytes
+from streamlearn.learn.registry import Exact, Recipe
 from streamlearn.plan.job import Job
 from streamlearn.plan.memory import Demand, Term, block_rows
 from streamlearn.plan.order import plan_shuffle
@@ -31,6 +33,8 @@ __all__ = [
 _MLP_ROWS = 200
 """scikit-learn's own batch size of a neural network."""
 _ANSWER_BYTES = 64 << 20
+
+_KEEP_SPARSE = ("Binarizer", "MaxAbsScaler", "Normalizer", "SimpleImputer", "StandardScaler")
 
 _TEXT_BYTES = 4_500
 """What skops holds for each Python object it writes, a category of text for one (measured)."""
@@ -67,6 +71,9 @@ def statistics_demand(
     cost = job.data.cost(names)
     width = sum(_width_into(leaf, job) for leaf in learning)
     states = max(1, job.threads) + 1
+    stored = _stored_values(job)
+    sparse = stored is not None and all(_takes_sparse(leaf.recipe) for leaf in learning)
+    cells = math.ceil(stored) * len(learning) if stored is not None and sparse else width
     rows = statistics_rows(job, names, learning)
     features = job.data.features
     read = features.select(names) if features.named else features
@@ -79,7 +86,7 @@ def statistics_demand(
         (
             Term(
                 "blocks being accumulated",
-                max(1, job.threads - 1) * int(rows * (2 * cost.chunk_row_bytes + 24 * width)),
+                max(1, job.threads - 1) * int(rows * (2 * cost.chunk_row_bytes + 24 * cells)),
             ),
             Term("statistics", states * (200_000 + 400 * width)),
             Term(
@@ -157,8 +164,12 @@ def learn_demand(job: Job, batch: int, classes: int, *, known: bool) -> Demand:
 
 def statistics_rows(job: Job, names: Sequence[str], learning: Sequence[Leaf]) -> int:
     """Return the rows of a block of a pass of statistics."""
+    cost = job.data.cost(names)
+    stored = _stored_values(job)
+    if stored is not None and all(_takes_sparse(leaf.recipe) for leaf in learning):
+        return block_rows(math.ceil(stored), cost.chunk_row_bytes)
     widest = max((_width_into(leaf, job) for leaf in learning), default=0)
-    return block_rows(max(len(names), widest), job.data.cost(names).chunk_row_bytes)
+    return block_rows(max(len(names), widest), cost.chunk_row_bytes)
 
 
 def _width_into(leaf: Leaf, job: Job) -> int:
@@ -251,6 +262,9 @@ def answer_rows(model: Any, most: int) -> int:
 
 def output_bytes(node: Node | None, job: Job) -> tuple[float, float]:
     """Estimate bytes of a prepared row, and bytes of temporaries a row while preparing it."""
+    stored = _stored_values(job)
+    if stored is not None and (node is None or all(map(_keeps_sparse, node.leaves()))):
+        return 12.0 * stored + 8, 26.0 * stored
     if node is None:
         schema = job.data.features
         row = _cell_bytes(job) * len(schema)
@@ -260,6 +274,22 @@ def output_bytes(node: Node | None, job: Job) -> tuple[float, float]:
         return 12.0 * stored + 8, 26.0 * stored
     cell = _cell_bytes(job)
     return cell * width, 2 * cell * width
+
+
+def _stored_values(job: Job) -> float | None:
+    """Return the values stored of a row, where the source is a sparse matrix."""
+    found: float | None = getattr(job.data.source, "stored_values", None)
+    return found
+
+
+def _takes_sparse(recipe: Recipe) -> bool:
+    """Whether an accumulator works on what a sparse matrix stores, and never fills it."""
+    return isinstance(recipe, Exact) and getattr(recipe.make, "takes_sparse", False)
+
+
+def _keeps_sparse(leaf: Leaf) -> bool:
+    """Whether a step gives as many values as it takes of a sparse matrix."""
+    return type(leaf.estimator).__name__ in _KEEP_SPARSE
 
 
 def _cell_bytes(job: Job) -> float:

@@ -15,7 +15,7 @@ from streamlearn.chunk import Chunk, Field, Schema
 from streamlearn.errors import SchemaError, SourceError, UsageError
 from streamlearn.source.base import Fragment, ReaderCost
 
-__all__ = ["ArraySource", "load_array"]
+__all__ = ["ArraySource", "copy_rows", "load_array", "side_of", "type_of_target"]
 
 _FRAGMENT_ROWS = 131_072
 _FRAGMENT_BYTES = 64 << 20
@@ -37,6 +37,34 @@ def load_array(data: Any, what: str = "data") -> np.ndarray[Any, Any]:
         raise SourceError(f"{os.fspath(data)}: cannot be read as .npy ({what}): {error}") from error
 
 
+def side_of(values: Any, what: str, rows: int, name: str) -> np.ndarray[Any, Any] | None:
+    """Return a target or weight of one value a row, from an array or a ``.npy`` file.
+
+    Raises
+    ------
+    SchemaError
+        If it is of another length.
+    """
+    if values is None:
+        return None
+    side = load_array(values, what)
+    if side.ndim == 2 and side.shape[1] == 1:
+        side = side[:, 0]
+    if side.shape != (rows,):
+        raise SchemaError(
+            f"{name}: the {what} must have shape ({rows},), one value a row, not {side.shape}"
+        )
+    return side
+
+
+def type_of_target(values: Any) -> pa.DataType | None:
+    """Return the Arrow type of a target's values, or None where there is none."""
+    if values is None:
+        return None
+    kind = values.dtype
+    return pa.string() if kind.kind in "OUS" else pa.from_numpy_dtype(kind)
+
+
 class ArraySource:
     """Rows of a two-dimensional array, with an optional target and weight of one dimension.
 
@@ -45,6 +73,8 @@ class ArraySource:
     X : array of shape (rows, columns) or path of a .npy file
         Numbers or booleans. A one-dimensional array is refused.
     y, weight : array of shape (rows,) or path of a .npy file, optional
+    name : str
+        What messages call an array that has no path.
 
     Raises
     ------
@@ -52,8 +82,8 @@ class ArraySource:
         If lengths or dimensions do not fit.
     """
 
-    def __init__(self, X: Any, y: Any = None, weight: Any = None) -> None:
-        self._name = os.fspath(X) if isinstance(X, str | os.PathLike) else "array"
+    def __init__(self, X: Any, y: Any = None, weight: Any = None, name: str = "array") -> None:
+        self._name = os.fspath(X) if isinstance(X, str | os.PathLike) else name
         self._X = load_array(X)
         if self._X.ndim != 2:
             raise SchemaError(
@@ -65,8 +95,8 @@ class ArraySource:
                 f"{self._name}: an array of numbers is needed, not {self._X.dtype}; "
                 "give mixed columns as a table (parquet, pyarrow, pandas)"
             )
-        self._y = self._side(y, "target")
-        self._weight = self._side(weight, "weight")
+        self._y = side_of(y, "target", len(self._X), self._name)
+        self._weight = side_of(weight, "weight", len(self._X), self._name)
         rows, columns = self._X.shape
         kind = pa.from_numpy_dtype(self._X.dtype)
         self.schema = Schema(tuple(Field(str(i), kind) for i in range(columns)), named=False)
@@ -79,26 +109,10 @@ class ArraySource:
         self._row_bytes = row_bytes
         self.fingerprint = self._digest()
 
-    def _side(self, values: Any, what: str) -> np.ndarray[Any, Any] | None:
-        if values is None:
-            return None
-        side = load_array(values, what)
-        if side.ndim == 2 and side.shape[1] == 1:
-            side = side[:, 0]
-        if side.shape != (len(self._X),):
-            raise SchemaError(
-                f"{self._name}: the {what} must have shape ({len(self._X)},), one value a row, "
-                f"not {side.shape}"
-            )
-        return side
-
     @property
     def target_type(self) -> pa.DataType | None:
         """Type of the target, or None where there is none."""
-        if self._y is None:
-            return None
-        kind = self._y.dtype
-        return pa.string() if kind.kind in "OUS" else pa.from_numpy_dtype(kind)
+        return type_of_target(self._y)
 
     @property
     def has_weight(self) -> bool:
@@ -139,10 +153,10 @@ class ArraySource:
         for start in range(fragment.first, stop, rows):
             end = min(start + rows, stop)
             yield Chunk(
-                _rows(self._X, start, end),
+                copy_rows(self._X, start, end),
                 np.arange(start, end, dtype=np.int64),
-                None if self._y is None else _rows(self._y, start, end),
-                None if self._weight is None else _rows(self._weight, start, end).astype(float),
+                None if self._y is None else copy_rows(self._y, start, end),
+                None if self._weight is None else copy_rows(self._weight, start, end).astype(float),
             )
 
 
@@ -154,7 +168,8 @@ def _map_of(array: Any) -> mmap.mmap | None:
     return None
 
 
-def _rows(array: Any, start: int, end: int) -> np.ndarray[Any, Any]:
+def copy_rows(array: Any, start: int, end: int) -> np.ndarray[Any, Any]:
+    """Return rows of an array: a view, or a copy of a mapped file, whose pages are given back."""
     mapped = _map_of(array)
     if mapped is None:
         return np.asarray(array[start:end])

@@ -414,6 +414,23 @@ class Dataset:
             )
         return np.asarray(column.to_numpy(zero_copy_only=False))
 
+    def to_dask(self) -> Any:
+        """Return the same rows as a `dask.dataframe.DataFrame`, a fragment a partition.
+
+        Features, then target and weight, with computed columns and without the rows that the
+        condition filters; the index is the number of the row in the source. A matrix has the
+        columns ``"0"``, ``"1"``, ... and ``"target"`` and ``"weight"``. Integers and booleans
+        with gaps become what pandas makes of them, partition by partition.
+
+        Raises
+        ------
+        UsageError
+            If the data is a sparse matrix.
+        """
+        from streamlearn.source.dask import to_dask
+
+        return to_dask(self)
+
     def locate(self, row: int) -> str:
         """Say where a row is stored."""
         return locate(self.fragments, row)

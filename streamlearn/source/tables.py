@@ -14,7 +14,7 @@ from streamlearn.chunk import Chunk, Schema
 from streamlearn.errors import SchemaError, SourceError
 from streamlearn.source.base import Fragment, ReaderCost
 
-__all__ = ["IpcSource", "TableSource", "is_arrow_file", "is_table"]
+__all__ = ["IpcSource", "TableSource", "decoded", "is_arrow_file", "is_table", "plain_schema"]
 
 _FRAGMENT_ROWS = 131_072
 _ARROW_FILES = (".arrow", ".feather", ".ipc")
@@ -64,7 +64,7 @@ class TableSource:
         self._target = None if target is None else np.asarray(target)
         if self._target is not None:
             self._add_target(getattr(target, "name", None), rows)
-        self.schema = Schema.from_arrow(_plain_schema(self._stored))
+        self.schema = Schema.from_arrow(plain_schema(self._stored))
         self.fragments = [
             Fragment(index, "table", index, first, min(_FRAGMENT_ROWS, rows - first))
             for index, first in enumerate(range(0, rows, _FRAGMENT_ROWS))
@@ -152,7 +152,7 @@ class TableSource:
         end = fragment.first + fragment.rows
         for start in range(fragment.first, end, rows):
             stop = min(start + rows, end)
-            table = _decoded(self._slice(start, stop, columns), stop - start)
+            table = decoded(self._slice(start, stop, columns), stop - start)
             yield Chunk(table, np.arange(start, stop, dtype=np.int64))
 
 
@@ -203,7 +203,7 @@ class IpcSource:
             )
         if stored is None:
             raise SourceError("there is no file to read")
-        self.schema = Schema.from_arrow(_plain_schema(stored))
+        self.schema = Schema.from_arrow(plain_schema(stored))
         self.fingerprint = digest.hexdigest()
 
     def _note_sizes(self, batch: pa.RecordBatch) -> None:
@@ -246,11 +246,11 @@ class IpcSource:
         for start in range(0, fragment.rows, rows):
             size = min(rows, fragment.rows - start)
             begin = fragment.first + start
-            table = _decoded(batch.slice(start, size), size)
+            table = decoded(batch.slice(start, size), size)
             yield Chunk(table, np.arange(begin, begin + size, dtype=np.int64))
 
 
-def _plain_schema(schema: pa.Schema) -> pa.Schema:
+def plain_schema(schema: pa.Schema) -> pa.Schema:
     """Return the schema with dictionaries decoded."""
     return pa.schema(
         [
@@ -273,7 +273,7 @@ def _one_batch(table: pa.Table) -> pa.RecordBatch:
     return pa.RecordBatch.from_arrays(arrays, schema=table.schema)
 
 
-def _decoded(batch: pa.RecordBatch, rows: int) -> pa.RecordBatch:
+def decoded(batch: pa.RecordBatch, rows: int) -> pa.RecordBatch:
     """Return a batch with dictionaries decoded; rows without a column stay rows."""
     if not batch.num_columns:
         return pa.record_batch({"": pa.nulls(rows)}).select([])

@@ -226,6 +226,8 @@ class Epochs:
             X = batch.X if self.kernel is None else self.kernel.apply(batch.X)
             if isinstance(X, pa.RecordBatch):
                 X = numbers(X, order="C")
+            elif hasattr(X, "tocsr"):
+                X = X.tocsr()  # imputers give columns, and scratch keeps rows
         except CellError as error:
             raise located(error, self.reader.dataset, batch) from None
         return Chunk(X, batch.rows, batch.y, batch.weight)

@@ -74,6 +74,12 @@ def _assert_same_block(one: Block, other: Block) -> None:
     if isinstance(one, pa.RecordBatch):
         same = to_frame(one).equals(to_frame(other)) and one.schema.equals(other.schema)
         assert same, "columns depend on the chunk size"
+    elif hasattr(one, "indptr"):
+        assert one.shape == other.shape, "the shape depends on the chunk size"
+        for name in ("data", "indices", "indptr"):
+            parts = (getattr(one, name), getattr(other, name))
+            same = np.array_equal(*parts, equal_nan=name == "data")
+            assert same, f"{name} depends on the chunk size"
     else:
         assert np.array_equal(one, other, equal_nan=True), "values depend on the chunk size"
 
