@@ -54,6 +54,8 @@ def page_sizes(
     PageSizes or None
         None where the headers cannot be made out.
     """
+    if start < 0 or stop < start:
+        return None
     stored = decoded = dictionary = 0
     longest = 0.0
     at = start

@@ -11,6 +11,7 @@ import hashlib
 import itertools
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from functools import partial
 from typing import Any
 
@@ -25,7 +26,7 @@ from streamlearn.sizes import format_bytes
 from streamlearn.source.base import Fragment, ReaderCost
 from streamlearn.source.cast import decoded, settled, stored_type
 from streamlearn.source.files import Stamp, Stores, find_files, is_remote
-from streamlearn.source.footer import check_unchanged, open_parquet, read_footer
+from streamlearn.source.footer import check_unchanged, open_parquet, read_footer, said_by_name
 from streamlearn.source.hive import hive_types, hive_values
 from streamlearn.source.prune import Cases, constant_case, impossible, statistics_cases
 from streamlearn.source.reconcile import Reconciled, reconcile
@@ -110,7 +111,8 @@ class ParquetSource:
                     self.fragments.append(
                         Fragment(len(self.fragments), file, part, first, group.num_rows)
                     )
-                    self._widths.add(group)
+                    with said_by_name(f"{file}, row group {part}", "cannot be read"):
+                        self._widths.add(group)
                 first += group.num_rows
             for name, value in self._partitions[file].items():
                 if name in stored.names:
@@ -123,10 +125,8 @@ class ParquetSource:
 
     def _schema_of(self, file: str, metadata: pq.FileMetaData) -> pa.Schema:
         """Return the columns of a file as they are read."""
-        try:
+        with said_by_name(file, "cannot be read as parquet"):
             stored = metadata.schema.to_arrow_schema()
-        except (OSError, pa.ArrowException) as error:
-            raise SourceError(f"{file}: cannot be read as parquet: {error}") from error
         fields = []
         for item in stored:
             type_ = stored_type(item.type)
@@ -182,7 +182,7 @@ class ParquetSource:
         return self._widths.value_bytes(name, self.schema, self.fragments, self._look)
 
     def _look(self, fragment: Fragment, names: Sequence[str]) -> dict[str, tuple[int, float]]:
-        with self._open(fragment, names) as file:
+        with _damage(fragment), self._open(fragment, names) as file:
             return self._looked_at(file, fragment, names)
 
     def _looked_at(
@@ -202,10 +202,9 @@ class ParquetSource:
 
     def read(self, fragment: Fragment, columns: Sequence[str], rows: int) -> Iterator[Chunk]:
         """See `streamlearn.source.base.Source.read`."""
-        place = f"{fragment.path}, row group {fragment.part}"
         done = 0
         try:
-            with self._open(fragment, columns) as file:
+            with _damage(fragment), self._open(fragment, columns) as file:
                 stored = set(file.schema_arrow.names)
                 names = [name for name in columns if name in stored]
                 groups = self._groups(file, fragment, names)
@@ -218,15 +217,11 @@ class ParquetSource:
                 for chunk in self._chunks(fragment, columns, batches):
                     yield chunk
                     done += len(chunk)
-        except MemoryError:  # Arrow's is one of its own exceptions too
-            raise
         except NoAnswerError as error:
             raise SourceError(
-                f"{place}, after {done:,} of its {fragment.rows:,} rows and {fragment.first:,} "
-                f"rows before it: {error}"
+                f"{fragment.path}, row group {fragment.part}, after {done:,} of its "
+                f"{fragment.rows:,} rows and {fragment.first:,} rows before it: {error}"
             ) from error
-        except (OSError, pa.ArrowException) as error:
-            raise SourceError(f"{place}: cannot be read: {error}") from error
 
     def impossible(
         self, condition: pc.Expression, schema: pa.Schema, names: Sequence[str]
@@ -357,6 +352,10 @@ class ParquetSource:
             return pa.repeat(self._constant(fragment.path, name), size)
         wanted = self.schema[name].type
         return settled(column, wanted, name, fragment, start - fragment.first)
+
+
+def _damage(fragment: Fragment) -> AbstractContextManager[None]:
+    return said_by_name(f"{fragment.path}, row group {fragment.part}", "cannot be read")
 
 
 def _without_columns(total: int, rows: int) -> Iterator[pa.RecordBatch]:

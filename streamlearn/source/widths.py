@@ -125,14 +125,15 @@ def column_pages(
         if name not in wanted:
             continue
         held, longest = column.total_uncompressed_size, 0.0
-        start = min(at for at in (column.dictionary_page_offset, column.data_page_offset) if at)
+        places = (column.dictionary_page_offset, column.data_page_offset)
+        start = min((at for at in places if at), default=0)
         sizes = page_sizes(
             read,
             start,
             start + column.total_compressed_size,
             texts=column.physical_type == "BYTE_ARRAY",
         )
-        if sizes is not None:
+        if start > 0 and sizes is not None:
             held = min(held, max(sizes.decoded, sizes.stored))
             held += int(_DICTIONARY_FACTOR * sizes.dictionary)
             longest = sizes.value_bytes
