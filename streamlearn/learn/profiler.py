@@ -102,7 +102,8 @@ class Profiler:
         if isinstance(X, pa.RecordBatch):
             columns = [*X.columns, *others]
             self._extents.add(columns)
-            self._nulls[: X.num_columns] += [column.null_count for column in X.columns]
+            nulls = [column.null_count for column in X.columns]
+            self._nulls[: X.num_columns] += np.array(nulls, np.int64)
         else:
             columns = [*X.T, *others]
             self._extents.add_matrix(X, others)
