@@ -14,7 +14,7 @@ from streamlearn.errors import UsageError
 from streamlearn.source.arrays import ArraySource
 from streamlearn.source.base import Source
 from streamlearn.source.dataset import Dataset
-from streamlearn.source.files import find_files
+from streamlearn.source.files import find_files, is_remote
 from streamlearn.source.parquet import ParquetSource
 from streamlearn.source.reconcile import parse_type
 from streamlearn.source.tables import IpcSource, TableSource, is_arrow_file, is_table
@@ -124,6 +124,11 @@ def _files(data: Any, types: Mapping[str, pa.DataType]) -> Source:
     if paths and all(is_arrow_file(path) for path in paths):
         if types:
             raise UsageError("schema= settles types between parquet files; Arrow files have theirs")
+        if any(map(is_remote, paths)):
+            raise UsageError(
+                f"{paths[0]}: Arrow files are read from the local disk; copy them there first, or "
+                "store the rows as parquet"
+            )
         return IpcSource([file for path in paths for file in find_files(path)])
     return ParquetSource(data, types)
 
