@@ -171,7 +171,7 @@ def test_what_is_not_there_is_named(url, message):
 
 
 def test_what_cannot_be_read_from_afar_is_named():
-    with pytest.raises(UsageError, match="memory://a.arrow: Arrow files are read from the local"):
+    with pytest.raises(UsageError, match="memory://a.arrow: arrow files are read from the local"):
         sl.scan("memory://a.arrow")
     with pytest.raises(UsageError, match="chained URLs are not read"):
         sl.scan("simplecache::memory://a.parquet")
