@@ -8,18 +8,22 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from streamlearn.errors import StreamlearnError
     from streamlearn.evaluation import Evaluation
+    from streamlearn.learn.profile import Profile
     from streamlearn.prepare.dates import DateFeatures
     from streamlearn.result import Result, load
-    from streamlearn.run import evaluate, explain, fit
+    from streamlearn.run import evaluate, explain, fit, profile
+    from streamlearn.source.csv import Csv
     from streamlearn.source.dataset import Dataset
     from streamlearn.source.scan import scan
 
 __version__ = "0.1.0"
 
 __all__ = [
+    "Csv",
     "Dataset",
     "DateFeatures",
     "Evaluation",
+    "Profile",
     "Result",
     "StreamlearnError",
     "__version__",
@@ -27,19 +31,23 @@ __all__ = [
     "explain",
     "fit",
     "load",
+    "profile",
     "scan",
 ]
 
 _PLACES = {
+    "Csv": ("streamlearn.source.csv", "Csv"),
     "Dataset": ("streamlearn.source.dataset", "Dataset"),
     "DateFeatures": ("streamlearn.prepare.dates", "DateFeatures"),
     "Evaluation": ("streamlearn.evaluation", "Evaluation"),
+    "Profile": ("streamlearn.learn.profile", "Profile"),
     "Result": ("streamlearn.result", "Result"),
     "StreamlearnError": ("streamlearn.errors", "StreamlearnError"),
     "evaluate": ("streamlearn.run", "evaluate"),
     "explain": ("streamlearn.run", "explain"),
     "fit": ("streamlearn.run", "fit"),
     "load": ("streamlearn.result", "load"),
+    "profile": ("streamlearn.run", "profile"),
     "scan": ("streamlearn.source.scan", "scan"),
 }
 

@@ -161,6 +161,10 @@ def save_run(
     relieve()
     import matplotlib.figure  # noqa: F401 - what the report loads shows in the report's numbers
 
+    if result.quarantine is not None:
+        result.quarantine.save(stage / "quarantine.jsonl")
+        kept = {**result.manifest, "rejected": result.quarantine.summary()}
+        result = replace(result, manifest=kept)
     saved = _measured(replace(result, path=os.fspath(path)), measure)
     lines = [
         _json({**asdict(record), "curve": record.curve}, indent=None) for record in saved.history

@@ -7,7 +7,7 @@ import json
 import os
 from collections.abc import Iterator
 from contextlib import closing
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -34,11 +34,13 @@ from streamlearn.prepare.frame import numbers, to_frame
 from streamlearn.score.base import Answers, answers_of
 from streamlearn.sizes import format_seconds
 from streamlearn.source.dataset import Dataset
+from streamlearn.source.quarantine import Quarantine
 from streamlearn.stream.events import PassEnded, PassStarted
 from streamlearn.stream.governor import Governor, MemoryUse
 from streamlearn.stream.prefetch import ahead
 from streamlearn.stream.reader import Reader, RowCount, count_part
 from streamlearn.stream.rebatch import rebatch
+from streamlearn.stream.screen import screen_pass
 from streamlearn.stream.statistics import located
 from streamlearn.stream.timeline import MemoryReport, Recorder
 
@@ -54,6 +56,7 @@ class ScoredRows:
     read: int
     scored: int
     filtered: int
+    missing: int
     rejected: int
 
 
@@ -67,6 +70,8 @@ class Evaluation:
     memory: MemoryReport
     seconds: float
     model: str
+    quarantine: Quarantine | None = field(default=None, repr=False, compare=False)
+    """Rows that could not be used, with ``on_error="quarantine"``."""
 
     def to_json(self, path: str | os.PathLike[str] | None = None) -> str:
         """Return the evaluation as JSON, and write it to a file if one is named."""
@@ -81,6 +86,8 @@ class Evaluation:
             },
             "seconds": self.seconds,
         }
+        if self.quarantine is not None:
+            values["rejected"] = self.quarantine.summary()
         text = json.dumps(values, indent=2)
         if path is not None:
             Path(path).write_text(text + "\n")
@@ -91,10 +98,14 @@ class Evaluation:
         lines = [
             f"Evaluation of {self.model} in {format_seconds(self.seconds)}",
             f"  rows    read {self.rows.read:,}, scored {self.rows.scored:,}, "
-            f"filtered {self.rows.filtered:,}, rejected {self.rows.rejected:,}",
+            f"filtered {self.rows.filtered:,}, missing {self.rows.missing:,}, "
+            f"rejected {self.rows.rejected:,}",
             f"  memory  {self.memory}",
         ]
         lines += [f"  {name:<{width}}  {value:.6g}" for name, value in self.metrics.items()]
+        if self.quarantine is not None:
+            for item in self.quarantine.first[:5]:
+                lines.append(f"  rejected {item}")
         return "\n".join(lines)
 
     def _repr_html_(self) -> str:
@@ -110,7 +121,7 @@ class Evaluating:
     ----------
     estimator : fitted predictor
     data : Dataset
-    chunk_size, threads
+    chunk_size, threads, scratch_dir
         As for `streamlearn.fit`.
 
     Raises
@@ -122,7 +133,12 @@ class Evaluating:
     """
 
     def __init__(
-        self, estimator: Any, data: Dataset, chunk_size: int | None, threads: int | None
+        self,
+        estimator: Any,
+        data: Dataset,
+        chunk_size: int | None,
+        threads: int | None,
+        scratch_dir: str | None = None,
     ) -> None:
         from sklearn.exceptions import NotFittedError
         from sklearn.utils.validation import check_is_fitted
@@ -141,6 +157,7 @@ class Evaluating:
         self._estimator = estimator
         self._chunk_size = chunk_size
         self._threads = threads or cores()
+        self._scratch_dir = scratch_dir
         self._names = self._fitted_columns()
         data.require(self._names)
         schema = data.features.select(self._names) if data.features.named else data.features
@@ -172,18 +189,19 @@ class Evaluating:
         self._data.features = self._data.schema.select(list(known))
         return list(known)
 
-    def plan(self, limit_bytes: int, reserved_bytes: int) -> MemoryPlan:
+    def plan(self, limit_bytes: int, reserved_bytes: int, library_bytes: int) -> MemoryPlan:
         """Check that it fits."""
         options: dict[str, Any] = {
             "limit_bytes": limit_bytes,
             "reserved_bytes": reserved_bytes,
+            "library_bytes": library_bytes,
             "chunk_size": self._chunk_size,
             "readers": max(1, min(self._threads - 1, len(self._data.fragments))),
         }
         try:
             return plan_memory([self._demand()], **options)
         except MemoryBudgetError:
-            direct, self._data = self._data, self._data.lean(None)
+            direct, self._data = self._data, self._data.lean(self._scratch_dir)
             try:
                 return plan_memory([self._demand()], **options)
             except MemoryBudgetError:
@@ -217,6 +235,10 @@ class Evaluating:
         rows = RowCount()
         threads = memory.readers if self._threads > 1 else 0
         reader = Reader(self._data, self._names, governor, threads)
+        if self._data.quarantine is not None:
+            governor.tell(PassStarted(governor.seconds, "screen", 1, 2, self._data.rows))
+            screen_pass(self._data, self._names, governor, threads)
+            governor.tell(PassEnded(governor.seconds, "screen", governor.seconds))
         governor.tell(PassStarted(governor.seconds, "evaluate", 1, 1, self._data.rows))
 
         def blocks() -> Iterator[Chunk]:
@@ -242,10 +264,11 @@ class Evaluating:
         )
         return Evaluation(
             dict(scores.value()),
-            ScoredRows(rows.read, rows.learned, rows.filtered, rows.rejected),
+            ScoredRows(rows.read, rows.learned, rows.filtered, rows.missing, rows.rejected),
             recorder.memory(use),
             governor.seconds,
             type(self._model).__name__,
+            self._data.quarantine,
         )
 
     def _answer(self, chunk: Chunk) -> tuple[Chunk, Answers]:

@@ -9,6 +9,8 @@ from typing import Any
 
 from streamlearn.errors import DataError, MemoryBudgetError
 from streamlearn.learn.graph import Chain, Leaf, Node, PassState
+from streamlearn.learn.profile import Profile
+from streamlearn.learn.profiler import Profiler, profilers
 from streamlearn.learn.schedule import columns_for, schedule
 from streamlearn.learn.sequential import SequentialLearner, is_classifier
 from streamlearn.learn.target import TargetProfile
@@ -36,6 +38,7 @@ from streamlearn.stream.events import PassEnded, PassStarted, Warned
 from streamlearn.stream.governor import Governor, MemoryUse
 from streamlearn.stream.reader import Reader, RowCount
 from streamlearn.stream.scratch import check_free_disk
+from streamlearn.stream.screen import screen_pass
 from streamlearn.stream.statistics import Watch, statistics_pass
 from streamlearn.stream.timeline import Recorder
 
@@ -56,6 +59,7 @@ class Fitting:
         self.recorder = recorder
         self.rows = RowCount()
         self.profile: TargetProfile | None = None
+        self.columns: Profile | None = None
         self.warnings: list[str] = []
         self.number = 0
         self.name = ""
@@ -63,6 +67,8 @@ class Fitting:
     def run(self) -> Result:
         """Learn the statistics, then the model, and put the estimator together."""
         job = self.job
+        if job.data.quarantine is not None:
+            self._screen()
         if job.steps is not None:
             self._statistics(job.steps)
         elif job.wants_profile:
@@ -89,9 +95,29 @@ class Fitting:
             rows=self.rows,
             seconds=self.governor.seconds,
             timings=self.recorder.timings,
-            manifest=manifest_of(job, self.profile),
+            manifest=manifest_of(job, self.profile, self.columns),
+            quarantine=job.data.quarantine,
             warnings=tuple(self.warnings),
         )
+
+    def _screen(self) -> None:
+        """Find what cannot be used, so that every pass leaves out the same rows."""
+        quarantine = self.job.data.quarantine
+        assert quarantine is not None
+        begin = self.governor.seconds
+        self.number += 1
+        total = len(self.plan.passes)
+        self.governor.tell(PassStarted(begin, "screen", self.number, total, self.job.data.rows))
+        threads = self.plan.memory.readers if self.job.threads > 1 else 0
+        screen_pass(self.job.data, self.job.columns, self.governor, threads)
+        self.governor.tell(
+            PassEnded(self.governor.seconds, "screen", self.governor.seconds - begin)
+        )
+        if quarantine.count:
+            reasons = "; ".join(
+                f"{rows:,}: {reason}" for reason, rows in quarantine.reasons.most_common(3)
+            )
+            self._warn(f"{quarantine.count:,} rows cannot be used and are left out ({reasons})")
 
     def _statistics(self, steps: Node) -> None:
         sample: Any = blank_frame(self.job.data.features, 8)
@@ -133,14 +159,37 @@ class Fitting:
             new_profile,
             self._watch(name),
             rows=statistics_rows(job, names, learning),
+            new_columns=self._profilers(names),
         )
         self.governor.tell(PassEnded(self.governor.seconds, name, self.governor.seconds - begin))
         if not found.rows.learned:
             raise _no_rows(found.rows)
         self.rows = found.rows
         self.profile = self.profile or found.profile
+        self._note_columns(found.columns)
         self.governor.reclaim()
         return found
+
+    def _profilers(self, names: Sequence[str]) -> Callable[[], Profiler] | None:
+        """Profile the columns that the first pass reads; no row is read for it."""
+        if self.number > 1:
+            return None
+        features = self.job.data.features
+        read = features.select(names) if features.named else features
+        return profilers(read, self.job.data.target_field, full=False)
+
+    def _note_columns(self, columns: Profiler | None) -> None:
+        if columns is None:
+            return
+        classes = None
+        if self.profile is not None and is_classifier(self.job.model):
+            values, counts = self.profile.classes()
+            classes = (values.tolist(), counts.tolist())
+        self.columns = columns.value(classes=classes)
+        for finding in self.columns.findings:
+            # What else is found is in the report: not all of it concerns this model.
+            if finding.kind == "leakage":
+                self._warn(finding.text)
 
     def _watch(self, name: str) -> Watch:
         """Return what refuses to go on once the statistics outgrow the budget."""
@@ -325,10 +374,7 @@ def _with_columns(sample: Any, read: Any) -> Any:
 
 
 def _no_rows(rows: RowCount) -> DataError:
-    return DataError(
-        f"there is no row to learn from: of {rows.read:,} rows read, {rows.filtered:,} were "
-        f"filtered by where= and {rows.held_out:,} held out"
-    )
+    return DataError(f"there is no row to learn from: {rows.shown()}")
 
 
 def empty_scores(classes: Any) -> Score:

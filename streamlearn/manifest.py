@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from streamlearn.learn.profile import Profile
 from streamlearn.learn.sequential import is_classifier
 from streamlearn.learn.target import TargetProfile
 from streamlearn.plan.job import Job, cores
@@ -16,13 +17,17 @@ from streamlearn.plan.job import Job, cores
 __all__ = ["manifest_of"]
 
 
-def manifest_of(job: Job, profile: TargetProfile | None) -> dict[str, Any]:
+def manifest_of(
+    job: Job, profile: TargetProfile | None, columns: Profile | None = None
+) -> dict[str, Any]:
     """Return a run's manifest as plain values.
 
     Parameters
     ----------
     profile : TargetProfile or None
         Of the target, where it was read.
+    columns : Profile or None
+        Of the columns that the first pass of statistics read, if there was one.
     """
     import sklearn
 
@@ -54,9 +59,12 @@ def manifest_of(job: Job, profile: TargetProfile | None) -> dict[str, Any]:
             "derive": None if job.data.derive is None else _text(job.data.derive),
             "target": None if target is None else target.name,
             "weight": job.data.weight,
+            "drop_missing": job.data.drop_missing,
         },
         "schema": {item.name: str(item.type) for item in job.data.features},
     }
+    if columns is not None:
+        found["profile"] = columns.to_dict()
     if profile is not None and job.model is not None and is_classifier(job.model):
         classes, counts = profile.classes()
         if len(classes) <= 1000:

@@ -12,6 +12,7 @@ from streamlearn.errors import BundleError
 from streamlearn.plan.plan import Plan
 from streamlearn.report.html import result_fragment
 from streamlearn.sizes import format_seconds
+from streamlearn.source.quarantine import Quarantine
 from streamlearn.stream.epochs import EpochRecord
 from streamlearn.stream.reader import RowCount
 from streamlearn.stream.timeline import MemoryReport, Sample
@@ -42,6 +43,8 @@ class Result:
     warnings: tuple[str, ...] = ()
     path: str | None = None
     """The run folder, where there is one."""
+    quarantine: Quarantine | None = field(default=None, repr=False, compare=False)
+    """Rows that could not be used, of a fit with ``on_error="quarantine"``."""
 
     @property
     def scores(self) -> dict[str, float]:
@@ -67,8 +70,7 @@ class Result:
         rows = self.rows
         lines = [
             f"Result of fitting {type(self.estimator).__name__} in {format_seconds(self.seconds)}",
-            f"  rows    read {rows.read:,}, learned {rows.learned:,}, held out {rows.held_out:,}, "
-            f"filtered {rows.filtered:,}, rejected {rows.rejected:,}",
+            f"  rows    {rows.shown()}",
             f"  memory  {self.memory}",
         ]
         if self.history:

@@ -1,4 +1,4 @@
-"""The story of a run: plan, fit, evaluate.
+"""The story of a run: plan, fit, evaluate; and of data: profile.
 
 The only file that knows every layer.
 """
@@ -16,11 +16,14 @@ from streamlearn.errors import MemoryBudgetError
 from streamlearn.evaluation import Evaluating, Evaluation
 from streamlearn.fitting import Fitting
 from streamlearn.journal import journal, log_event
-from streamlearn.plan.job import Options, take_apart
+from streamlearn.learn.profile import Profile
+from streamlearn.plan.job import Options, check_on_error, scratch_folder, take_apart
 from streamlearn.plan.plan import Plan
 from streamlearn.plan.projection import make_plan
+from streamlearn.profiling import Profiling
 from streamlearn.result import Result, load
 from streamlearn.source.dataset import Dataset
+from streamlearn.source.quarantine import Quarantine
 from streamlearn.source.scan import scan
 from streamlearn.stream.budget import resolve_budget
 from streamlearn.stream.events import Listener
@@ -30,9 +33,13 @@ from streamlearn.stream.probe import Probe, make_probe
 from streamlearn.stream.reclaim import lean_arrow, trim_malloc, unmap_libraries
 from streamlearn.stream.timeline import Recorder
 
-__all__ = ["evaluate", "explain", "fit"]
+__all__ = ["evaluate", "explain", "fit", "profile"]
 
 T = TypeVar("T")
+
+_LIBRARY_BYTES = 32_000_000
+_COMES_BACK = 0.5
+"""Of the library pages given back, what work needs again (measured: 0.41 to 0.48)."""
 
 
 def explain(estimator: Any, data: Any, **options: Any) -> Plan:
@@ -94,6 +101,7 @@ def fit(
     random_state: int = 0,
     threads: int | None = None,
     scratch_dir: str | os.PathLike[str] | None = None,
+    on_error: str = "raise",
     run: str | os.PathLike[str] | None = None,
     overwrite: bool = False,
     listeners: Sequence[Listener] = (),
@@ -135,6 +143,11 @@ def fit(
         By default the number of cores. Changes no bit of the model.
     scratch_dir : path, optional
         Where shuffled and held-out rows are kept; the system's temporary folder by default.
+    on_error : {"raise", "quarantine"}, default "raise"
+        What becomes of rows that cannot be used: fragments that cannot be read, lines that do
+        not parse, targets and weights that are no finite number, infinite features. With
+        ``"quarantine"`` they are found in a pass of their own, left out, counted as rejected,
+        and listed in ``result.quarantine`` and the run's ``quarantine.jsonl``.
     run : path, optional
         Folder to save the run in.
     overwrite : bool, default False
@@ -185,6 +198,7 @@ def fit(
         threads=threads,
         scratch_dir=scratch_dir,
         run=run,
+        on_error=on_error,
     )
     probe = make_probe()
     recorder = Recorder([*listeners, log_event])
@@ -224,6 +238,8 @@ def evaluate(
     hard_limit: bool = False,
     chunk_size: int | None = None,
     threads: int | None = None,
+    scratch_dir: str | os.PathLike[str] | None = None,
+    on_error: str = "raise",
     listeners: Sequence[Listener] = (),
 ) -> Evaluation:
     """Score a fitted model on data larger than memory, in one pass.
@@ -233,7 +249,7 @@ def evaluate(
     model : Result, path of a run folder, or fitted scikit-learn predictor
     data : Dataset, or what `streamlearn.scan` takes
         With a target, and the columns the model was fitted on.
-    memory_budget, hard_limit, chunk_size, threads, listeners
+    memory_budget, hard_limit, chunk_size, threads, scratch_dir, on_error, listeners
         As for `fit`.
 
     Returns
@@ -262,7 +278,11 @@ def evaluate(
                 model = load(model)
             estimator = model.estimator if isinstance(model, Result) else model
             dataset = data if isinstance(data, Dataset) else scan(data)
-            evaluating = Evaluating(estimator, dataset, chunk_size, threads)
+            check_on_error(on_error)
+            folder = scratch_folder(scratch_dir)
+            if on_error == "quarantine":
+                dataset = dataset.quarantined(Quarantine(folder))
+            evaluating = Evaluating(estimator, dataset, chunk_size, threads, folder)
             limit, reserved, memory = _planned(probe, memory_budget, entry, evaluating.plan)
             if hard_limit:
                 stack.enter_context(keep_to(limit, reserved))
@@ -278,12 +298,76 @@ def evaluate(
         probe.close()
 
 
+def profile(
+    data: Any,
+    *,
+    memory_budget: str | int | None = "auto",
+    hard_limit: bool = False,
+    chunk_size: int | None = None,
+    threads: int | None = None,
+    listeners: Sequence[Listener] = (),
+) -> Profile:
+    """Say what the columns of some data hold, and what to look at before learning; in one pass.
+
+    Parameters
+    ----------
+    data : Dataset, or what `streamlearn.scan` takes
+        With a target, features are checked for giving it away.
+    memory_budget, hard_limit, chunk_size, threads, listeners
+        As for `fit`. None of them changes a number.
+
+    Returns
+    -------
+    Profile
+        Prints as a table. Nulls, extremes, means and deviations are exact; distinct values up to
+        1,000, then estimated to 6.6 % (three standard errors; more for over 244 columns, and of
+        more than 500 columns a lower limit); quantiles are those of a sample of 4,096 rows (fewer
+        of wide data), off by 2.1 % in rank.
+
+    Raises
+    ------
+    MemoryBudgetError
+        If it does not fit, before the first row is read.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> X = np.random.default_rng(0).normal(size=(1000, 2))
+    >>> found = profile((X, X[:, 0]))
+    >>> found["1"].distinct, [finding.kind for finding in found.findings]
+    (1000, ['leakage'])
+    """
+    probe = make_probe()
+    recorder = Recorder(listeners)
+    try:
+        with ExitStack() as stack:
+            stack.enter_context(lean_arrow())
+            stack.enter_context(_one_blas_thread())
+            entry = probe.rss()
+            dataset = data if isinstance(data, Dataset) else scan(data)
+            profiling = Profiling(dataset, chunk_size, threads)
+            limit, reserved, memory = _planned(probe, memory_budget, entry, profiling.plan)
+            if hard_limit:
+                stack.enter_context(keep_to(limit, reserved))
+            governor = Governor(
+                limit_bytes=limit,
+                chunk_rows=memory.chunk_rows,
+                probe=probe,
+                emit=recorder,
+                lag=2 * memory.readers + 2,
+            )
+            return profiling.run(memory, governor, recorder)
+    finally:
+        probe.close()
+
+
 def _planned(
-    probe: Probe, budget: str | int | None, entry: int, plan: Callable[[int, int], T]
+    probe: Probe, budget: str | int | None, entry: int, plan: Callable[[int, int, int], T]
 ) -> tuple[int, int, T]:
     """Plan with what the process holds now; return the budget, that, and the plan.
 
     ``entry`` is what it held when the call came: a budget such as "+300MB" is above that.
+    ``plan`` is given the budget, what the process holds, and what it will hold of libraries.
 
     Memory that need not be held is given back first where the budget is not ample, and in any
     case before anything is refused.
@@ -293,13 +377,14 @@ def _planned(
         limit = resolve_budget(budget, entry)
         if limit < AMPLE * reserved:
             raise MemoryBudgetError  # noqa: TRY301 - not ample: as if it did not fit
-        found = plan(limit, reserved)
+        found = plan(limit, reserved, _LIBRARY_BYTES)
     except MemoryBudgetError:
         trim_malloc()
+        mapped = probe.read().mapped
         unmap_libraries()
         reserved = probe.rss()
         limit = resolve_budget(budget, min(entry, reserved))
-        found = plan(limit, reserved)
+        found = plan(limit, reserved, max(_LIBRARY_BYTES, int(_COMES_BACK * mapped)))
     probe.reset()
     return limit, reserved, found
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import click
 
-from streamlearn.errors import MemoryBudgetError
+from streamlearn.errors import DataError, MemoryBudgetError
 from streamlearn.sizes import format_bytes, format_seconds
 from streamlearn.stream.events import (
     BatchLearned,
@@ -92,10 +92,10 @@ class Progress:
         return "  ".join(parts)
 
 
-def exit_code_of(memory: MemoryReport) -> int:
-    """Say that a budget was not kept, where that is so, and return the exit code."""
+def exit_code_of(memory: MemoryReport, rejected: int = 0) -> int:
+    """Say that a budget was not kept, or rows were not used, and return the exit code."""
     if memory.within:
-        return 0
+        return DataError.exit_code if rejected else 0
     click.echo(f"error: the memory budget was not kept: {memory}", err=True)
     return MemoryBudgetError.exit_code
 

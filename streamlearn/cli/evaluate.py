@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from streamlearn.cli.options import data_options, memory_options, open_dataset
+from streamlearn.cli.options import ON_ERROR, data_options, memory_options, open_dataset
 
 __all__ = ["command"]
 
@@ -16,6 +16,8 @@ __all__ = ["command"]
 @click.argument("data", nargs=-1, required=True)
 @data_options
 @memory_options
+@ON_ERROR
+@click.option("--scratch-dir", type=click.Path(file_okay=False), help="For columns put aside.")
 @click.option("-o", "--output", type=click.Path(dir_okay=False), help="Write the scores as JSON.")
 def command(run: str, data: tuple[str, ...], **options: Any) -> int:
     """Score the model of the folder RUN on DATA, in one pass.
@@ -35,6 +37,7 @@ def command(run: str, data: tuple[str, ...], **options: Any) -> int:
     described = result.manifest.get("data", {})
     derive = described.get("derive") or ()
     options["derive"] = options["derive"] or ([derive] if isinstance(derive, str) else list(derive))
+    options["drop_missing"] = options["drop_missing"] or described.get("drop_missing", False)
     for name in ("target", "where", "weight"):
         options[name] = options[name] if options[name] is not None else described.get(name)
     if options["features"] is None and hasattr(result.estimator, "feature_names_in_"):
@@ -49,4 +52,4 @@ def command(run: str, data: tuple[str, ...], **options: Any) -> int:
         click.echo(found.to_json())
     elif not quiet:
         click.echo(repr(found))
-    return exit_code_of(found.memory)
+    return exit_code_of(found.memory, found.rows.rejected)

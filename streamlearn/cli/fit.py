@@ -81,4 +81,4 @@ def command(data: tuple[str, ...], **options: Any) -> int:
         click.echo(json.dumps({**metrics_of(result), "run": result.path}, indent=2))
     elif not quiet:
         click.echo(result_summary(result))
-    return exit_code_of(result.memory)
+    return exit_code_of(result.memory, result.rows.rejected)

@@ -10,7 +10,15 @@ import click
 from streamlearn.errors import StreamlearnError, UsageError
 from streamlearn.sizes import parse_rows
 
-__all__ = ["data_options", "fit_options", "memory_options", "names", "open_dataset", "settings"]
+__all__ = [
+    "ON_ERROR",
+    "data_options",
+    "fit_options",
+    "memory_options",
+    "names",
+    "open_dataset",
+    "settings",
+]
 
 if TYPE_CHECKING:
     _IntType = click.ParamType[int]
@@ -36,6 +44,15 @@ class Rows(_IntType):
 
 
 ROWS = Rows()
+
+
+ON_ERROR = click.option(
+    "--on-error",
+    type=click.Choice(["raise", "quarantine"]),
+    default="raise",
+    show_default=True,
+    help="quarantine: leave out rows that cannot be used, list them, and exit with 4.",
+)
 
 
 def _all(*options: Callable[[F], F]) -> Callable[[F], F]:
@@ -65,6 +82,16 @@ def data_options(function: F) -> F:
             multiple=True,
             metavar="COLUMN=TYPE",
             help="Type that settles drift between files; may be given more than once.",
+        ),
+        click.option(
+            "--drop-missing",
+            is_flag=True,
+            help="Leave out rows in which a feature, target or weight is missing; counted.",
+        ),
+        click.option(
+            "--fill-absent",
+            is_flag=True,
+            help="Chunks a zarr store lacks are all fill value, and not lost.",
         ),
     )(function)
 
@@ -128,6 +155,7 @@ def fit_options(function: F) -> F:
         click.option("--n-iter-no-change", type=click.IntRange(1), default=5, show_default=True),
         click.option("--seed", type=click.IntRange(0), default=0, show_default=True),
         click.option("--scratch-dir", type=click.Path(file_okay=False), help="For shuffled rows."),
+        ON_ERROR,
     )(function)
 
 
@@ -168,4 +196,6 @@ def open_dataset(data: tuple[str, ...], options: dict[str, Any]) -> Any:
         derive=derive or None,
         where=options.pop("where"),
         schema=settings(options.pop("schema"), "--schema") or None,
+        drop_missing=options.pop("drop_missing"),
+        fill_absent=options.pop("fill_absent"),
     )

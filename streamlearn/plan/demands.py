@@ -11,6 +11,7 @@ import numpy as np
 
 from streamlearn.learn.base import Growth
 from streamlearn.learn.graph import Chain, Columns, Leaf, Node
+from streamlearn.learn.profiler import profile_bytes
 from streamlearn.learn.registry import Exact, Recipe
 from streamlearn.plan.job import Job
 from streamlearn.plan.memory import Demand, Term, block_rows
@@ -74,6 +75,8 @@ def statistics_demand(
     sparse = stored is not None and all(_takes_sparse(leaf.recipe) for leaf in learning)
     cells = math.ceil(stored) * len(learning) if stored is not None and sparse else width
     rows = statistics_rows(job, names, learning)
+    features = job.data.features
+    read = features.select(names) if features.named else features
     return Demand(
         name,
         cost.fixed_bytes,
@@ -86,6 +89,10 @@ def statistics_demand(
                 max(1, job.threads - 1) * int(rows * (2 * cost.chunk_row_bytes + 24 * cells)),
             ),
             Term("statistics", states * (200_000 + 400 * width)),
+            Term(
+                "profile of the columns",
+                states * profile_bytes(read, full=False) if name == "statistics" else 0,
+            ),
         ),
         # The caller's thread has little to do in such a pass.
         further_readers=int(job.threads > 1 and len(job.data.fragments) >= job.threads),

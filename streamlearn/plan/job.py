@@ -15,9 +15,10 @@ from streamlearn.learn.registry import Learner, find_recipe, refuse
 from streamlearn.learn.schedule import columns_for, schedule
 from streamlearn.learn.sequential import is_classifier, is_regressor, needs_target
 from streamlearn.source.dataset import Dataset
+from streamlearn.source.quarantine import Quarantine
 from streamlearn.source.scan import scan
 
-__all__ = ["Job", "Options", "cores", "take_apart"]
+__all__ = ["Job", "Options", "check_on_error", "cores", "scratch_folder", "take_apart"]
 
 
 @dataclass(frozen=True)
@@ -38,6 +39,7 @@ class Options:
     threads: int | None = None
     scratch_dir: str | os.PathLike[str] | None = None
     run: str | os.PathLike[str] | None = None
+    on_error: str = "raise"
 
     def __post_init__(self) -> None:
         for name in ("chunk_size", "batch_size", "epochs", "threads", "n_iter_no_change"):
@@ -52,11 +54,18 @@ class Options:
             )
         if self.early_stopping and not self.validation:
             raise UsageError("early_stopping needs held-out rows; add validation=0.1")
+        check_on_error(self.on_error)
         if not isinstance(self.random_state, int | np.integer) or self.random_state < 0:
             raise UsageError(
                 f"random_state must be a whole number from 0 on, not {self.random_state!r}; "
                 "the fitted model is a function of it"
             )
+
+
+def check_on_error(value: str) -> None:
+    """Refuse what is no way to deal with unusable rows."""
+    if value not in ("raise", "quarantine"):
+        raise UsageError(f"on_error must be 'raise' or 'quarantine', not {value!r}")
 
 
 @dataclass
@@ -75,6 +84,8 @@ class Job:
     columns: list[str]
     """Features the fitted estimator takes."""
     notes: list[str] = field(default_factory=list)
+    library_bytes: int = 0
+    """Pages of shared libraries that the work will touch."""
 
     @property
     def wants_profile(self) -> bool:
@@ -84,13 +95,17 @@ class Job:
     @property
     def scratch_dir(self) -> str | None:
         """Folder for what is kept on disk meanwhile; None: the system's."""
-        folder = self.options.scratch_dir
-        return None if folder is None else os.fspath(folder)
+        return scratch_folder(self.options.scratch_dir)
 
     @property
     def threads(self) -> int:
         """Threads that may work."""
         return self.options.threads or cores()
+
+
+def scratch_folder(folder: str | os.PathLike[str] | None) -> str | None:
+    """Return the folder's path, where one is named."""
+    return None if folder is None else os.fspath(folder)
 
 
 def take_apart(estimator: Any, data: Any, options: Options) -> Job:
@@ -99,6 +114,8 @@ def take_apart(estimator: Any, data: Any, options: Options) -> Job:
     from sklearn.pipeline import Pipeline
 
     data = data if isinstance(data, Dataset) else scan(data)
+    if options.on_error == "quarantine":
+        data = data.quarantined(Quarantine(scratch_folder(options.scratch_dir)))
     if isinstance(estimator, type) or not hasattr(estimator, "get_params"):
         hint = f"; write {estimator.__name__}()" if isinstance(estimator, type) else ""
         raise UsageError(f"{estimator!r} is not a scikit-learn estimator{hint}")

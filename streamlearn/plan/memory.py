@@ -18,8 +18,10 @@ __all__ = ["Demand", "MemoryPlan", "Term", "block_rows", "plan_memory", "smalles
 _BLOCK_ROWS = 8_192
 _BLOCK_CELLS = 1 << 21
 _LEAST_BLOCK = 64
-_SLACK_BYTES = 64_000_000
-"""Of the allocators; modules imported on the way; library pages given back and used again."""
+_SLACK_BYTES = 32_000_000
+"""Of the allocators, and of modules imported on the way."""
+_LIBRARY_BYTES = 32_000_000
+"""Pages of shared libraries that are touched on the way, where nothing better is known."""
 _THREAD_BYTES = 16_000_000
 """What a further thread keeps in the allocator's arenas."""
 _FILL = 0.9
@@ -132,6 +134,7 @@ def plan_memory(
     reserved_bytes: int,
     chunk_size: int | None = None,
     readers: int = 1,
+    library_bytes: int = _LIBRARY_BYTES,
 ) -> MemoryPlan:
     """Choose the largest chunk, and as many readers, as fit in the budget.
 
@@ -141,6 +144,9 @@ def plan_memory(
         What each pass holds.
     chunk_size : int, optional
         Rows asked for; fewer are taken where the budget needs it.
+    library_bytes : int
+        Pages of shared libraries that will be touched: they differ from one installation to the
+        next.
 
     Raises
     ------
@@ -156,12 +162,18 @@ def plan_memory(
     """
     most = chunk_size or _default_rows(demands)
     least = min(most, _LEAST_ROWS)
-    floor = smallest_budget(demands, reserved_bytes=reserved_bytes, chunk_size=chunk_size)
+    slack = _SLACK_BYTES + library_bytes
+    floor = smallest_budget(
+        demands,
+        reserved_bytes=reserved_bytes,
+        chunk_size=chunk_size,
+        library_bytes=library_bytes,
+    )
     if floor > limit_bytes:
-        raise _does_not_fit(demands, limit_bytes, reserved_bytes, floor, least)
+        raise _does_not_fit(demands, limit_bytes, reserved_bytes, floor, least, slack)
 
     def projected(rows: int, count: int, further: bool) -> int:
-        return reserved_bytes + _SLACK_BYTES + _peak(demands, rows, count, further)
+        return reserved_bytes + slack + _peak(demands, rows, count, further)
 
     # Planned to the brim, a run would spend its time shrinking chunks.
     target = max(floor, int(_FILL * limit_bytes))
@@ -189,6 +201,7 @@ def plan_memory(
                 demand.name,
                 (
                     Term("held at the start (reserved)", reserved_bytes),
+                    Term("library pages to be used", library_bytes),
                     Term("slack", _SLACK_BYTES),
                     *(
                         term
@@ -205,11 +218,16 @@ def plan_memory(
 
 
 def smallest_budget(
-    demands: Sequence[Demand], *, reserved_bytes: int, chunk_size: int | None = None
+    demands: Sequence[Demand],
+    *,
+    reserved_bytes: int,
+    chunk_size: int | None = None,
+    library_bytes: int = _LIBRARY_BYTES,
 ) -> int:
     """Return the smallest budget that would do, in bytes: one reader, the smallest chunk."""
     least = min(chunk_size or _default_rows(demands), _LEAST_ROWS)
-    needed = reserved_bytes + _SLACK_BYTES + _peak(demands, least, 1, further=False)
+    needed = reserved_bytes + _SLACK_BYTES + library_bytes
+    needed += _peak(demands, least, 1, further=False)
     return -(-needed // _MB) * _MB
 
 
@@ -228,14 +246,14 @@ def _default_rows(demands: Sequence[Demand]) -> int:
 
 
 def _does_not_fit(
-    demands: Sequence[Demand], limit: int, reserved: int, floor: int, rows: int
+    demands: Sequence[Demand], limit: int, reserved: int, floor: int, rows: int, slack: int
 ) -> MemoryBudgetError:
     # What the process holds differs by some MB from one start to the next.
     enough = -(-floor * 103 // (100 * _MB))
     worst = max(demands, key=lambda demand: demand.total(rows, 1))
     largest = max(worst.terms(rows, 1), key=lambda term: term.size_bytes)
     return MemoryBudgetError(
-        f"pass {worst.name!r} needs {format_bytes(worst.total(rows, 1) + _SLACK_BYTES)} "
+        f"pass {worst.name!r} needs {format_bytes(worst.total(rows, 1) + slack)} "
         f"(most of it: {largest.what}, {format_bytes(largest.size_bytes)}), but the budget of "
         f"{format_bytes(limit)} less {format_bytes(reserved)} already in use by the process "
         f"leaves {format_bytes(limit - reserved)}; use memory_budget='{enough}MB' or "

@@ -23,11 +23,12 @@ _BATCH_ROWS = 32_768
 _BATCH_BYTES = 64 << 20
 
 
-def make_plan(job: Job, limit: int, reserved: int) -> Plan:
+def make_plan(job: Job, limit: int, reserved: int, library_bytes: int) -> Plan:
     """Work out passes and memory, from metadata alone.
 
     Where memory does not do, the job's data is set to be read by way of the disk.
     """
+    job.library_bytes = library_bytes
     passes = _passes(job)
     plan = Plan(
         estimator=repr(job.whole),
@@ -38,7 +39,7 @@ def make_plan(job: Job, limit: int, reserved: int) -> Plan:
         threads=job.threads,
         notes=(
             *job.notes,
-            *job.data.source.notes(job.data.stored_columns(job.columns)),
+            *job.data.notes(job.columns),
             *_notes_on_categories(job),
         ),
     )
@@ -48,6 +49,8 @@ def make_plan(job: Job, limit: int, reserved: int) -> Plan:
             statistics_demand(job, item.name, names, learning)
             for item, names, learning in _statistics_passes(job)
         ]
+        if job.data.quarantine is not None:
+            found.append(statistics_demand(job, "screen", job.columns, []))
         if job.model is not None:
             found.append(learn_demand(job, plan.batch_rows or 1, 2, known=False))
         if job.options.run is not None:
@@ -76,7 +79,8 @@ def fit_into(
 ) -> MemoryPlan:
     """Plan the memory; where it does not do, with the job's data read by way of the disk."""
     rows = job.options.chunk_size
-    options: Any = {"limit_bytes": limit, "reserved_bytes": reserved, "chunk_size": rows}
+    held: Any = {"reserved_bytes": reserved, "library_bytes": job.library_bytes}
+    options: Any = {"limit_bytes": limit, "chunk_size": rows, **held}
     direct = job.data
     lean = direct.lean(job.scratch_dir)
     try:
@@ -90,7 +94,7 @@ def fit_into(
             raise
     try:
         job.data = lean
-        floor = smallest_budget(demands(), reserved_bytes=reserved, chunk_size=rows)
+        floor = smallest_budget(demands(), chunk_size=rows, **held)
     finally:
         job.data = direct
     return replace(found, floor_bytes=min(found.floor_bytes, floor))
@@ -120,6 +124,9 @@ def _statistics_passes(job: Job) -> list[tuple[Pass, list[str], list[Leaf]]]:
 
 def _passes(job: Job) -> list[Pass]:
     passes = [item for item, _, _ in _statistics_passes(job)]
+    if job.data.quarantine is not None:
+        why = "finds rows that cannot be used, so that every pass leaves out the same"
+        passes.insert(0, _pass(job.data, "screen", why, job.columns))
     if job.model is not None:
         times = job.options.epochs
         why = f"learns {type(job.model).__name__} in batches of {_batch_rows(job):,} rows"

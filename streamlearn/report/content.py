@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from streamlearn.report.coefficients import Coefficients, coefficients_of, final_step
+from streamlearn.report.profile import ProfileTable, profile_table
 from streamlearn.sizes import format_bytes, format_rows, format_seconds
 
 if TYPE_CHECKING:
@@ -141,6 +142,7 @@ class Content:
     columns: Table
     rows: tuple[RowShare, ...]
     classes: Table
+    profile: ProfileTable
     passes: tuple[PassRow, ...]
     plan: tuple[Fact, ...]
     plan_text: str
@@ -185,6 +187,7 @@ def content_of(result: Result) -> Content:
         columns=_columns(manifest.get("schema") or {}),
         rows=_rows(result),
         classes=_classes(manifest.get("classes") or {}),
+        profile=profile_table(manifest.get("profile")),
         passes=tuple(_pass(item, result) for item in result.plan.passes),
         plan=_plan(result),
         plan_text=_short(str(result.plan), 20_000),
@@ -280,6 +283,7 @@ def _rows(result: Result) -> tuple[RowShare, ...]:
         ("learned", rows.learned, "given to the model"),
         ("held out", rows.held_out, "kept back to score the model"),
         ("filtered", rows.filtered, "left out by where"),
+        ("missing", rows.missing, "left out for a missing value"),
         ("rejected", rows.rejected, "not usable"),
     )
     return tuple(

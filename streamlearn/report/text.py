@@ -50,7 +50,8 @@ def _rows(result: Result) -> str:
     return (
         f"{format_rows(rows.read)} read = {format_rows(rows.learned)} learned"
         f" + {format_rows(rows.held_out)} held out + {format_rows(rows.filtered)} filtered"
-        f" + {format_rows(rows.rejected)} rejected"
+        + (f" + {format_rows(rows.missing)} with a missing value" if rows.missing else "")
+        + f" + {format_rows(rows.rejected)} rejected"
     )
 
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Generator, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Generator, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -15,10 +15,29 @@ from numpy.typing import NDArray
 
 from streamlearn.chunk import Chunk, Field, Schema
 from streamlearn.errors import DataError, SchemaError, UsageError
-from streamlearn.source.base import Fragment, ReaderCost, Source, locate
+from streamlearn.source.base import Fragment, ReaderCost, Rejected, Source, locate
 from streamlearn.source.derive import Expressions, make_expressions
+from streamlearn.source.quarantine import Quarantine
+from streamlearn.source.sieve import Sieve
+from streamlearn.source.values import (
+    Faulty,
+    faulty_target,
+    faulty_weight,
+    infinite,
+    missing,
+    missing_in_rows,
+)
 
-__all__ = ["Dataset"]
+__all__ = ["Dataset", "LeftOut"]
+
+
+@dataclass
+class LeftOut:
+    """Rows of a fragment that are not delivered, other than by the user's own condition."""
+
+    missing: int = 0
+    """With a missing value, where these are dropped."""
+    rejected: int = 0
 
 
 class Dataset:
@@ -36,8 +55,11 @@ class Dataset:
         weight: str | None = None,
         derive: Mapping[str, pc.Expression] | Sequence[str] | str | None = None,
         where: pc.Expression | str | None = None,
+        drop_missing: bool = False,
     ) -> None:
         self.source = source
+        self.drop_missing = drop_missing
+        self.quarantine: Quarantine | None = None
         self.expressions: Expressions | None = make_expressions(source.schema, derive, where)
         self.target = target
         self.weight = weight
@@ -59,6 +81,7 @@ class Dataset:
             )
         self.features = self._features(features)
         self._computed = frozenset(replaced)
+        self._sieve = Sieve(source, self.schema, self.expressions)
 
     def _features(self, features: Sequence[str] | None) -> Schema:
         if not self.source.schema.named:
@@ -118,13 +141,21 @@ class Dataset:
         """Return the stored columns to read for these features (and target and weight)."""
         if not self.source.schema.named:
             return self.source.schema.names
-        names = set(features)
-        if roles:
-            names |= {name for name in (self.target, self.weight) if name is not None}
+        names = self._wanted(features, roles)
         if self.expressions is not None and (self.expressions.filters or names & self._computed):
             names |= self.expressions.inputs
         names -= self._computed - (self.expressions.inputs if self.expressions else frozenset())
         return [name for name in self.source.schema.names if name in names]
+
+    def _wanted(self, features: Sequence[str], roles: bool) -> set[str]:
+        """Return the columns that are needed, stored or computed."""
+        names = set(features)
+        if roles or self.drop_missing:
+            names |= {name for name in (self.target, self.weight) if name is not None}
+        if self.drop_missing:
+            # Every pass has to leave out the same rows.
+            names |= set(self.features.names)
+        return names
 
     def require(self, features: Sequence[str], roles: bool = True) -> None:
         """Refuse nested columns, and those whose types disagree between files or that some lack.
@@ -144,14 +175,33 @@ class Dataset:
         reconciled = getattr(self.source, "reconciled", None)
         if reconciled is not None:
             reconciled.require(self.stored_columns(features, roles))
+        faults = self.faults
+        if faults and self.quarantine is None:
+            more = f" (and {len(faults) - 1:,} more)" if len(faults) > 1 else ""
+            shown = f"; it reads {faults[0].text!r}" if faults[0].text else ""
+            raise DataError(
+                f"{faults[0]}{shown}{more}; mend the file, or leave such rows out, counted and "
+                "listed, with on_error='quarantine' or --on-error quarantine"
+            )
+
+    @property
+    def faults(self) -> Sequence[Rejected]:
+        """Rows that the source found unusable when it was opened."""
+        found: Sequence[Rejected] = getattr(self.source, "faults", ())
+        return found
+
+    def quarantined(self, quarantine: Quarantine) -> Dataset:
+        """Return the same data without the rows that are set aside, now or later."""
+        found = copy.copy(self)
+        found.quarantine = quarantine
+        return found
 
     def cost(self, features: Sequence[str], roles: bool = True) -> ReaderCost:
         """Bytes one reader holds for these features."""
         cost = self.source.cost(self.stored_columns(features, roles))
         if not self.source.schema.named:
             return cost
-        wanted = {*features, *(name for name in (self.target, self.weight) if roles and name)}
-        wanted -= self._computed
+        wanted = self._wanted(features, roles) - self._computed
         kept = [name for name in self.source.schema.names if name in wanted]
         delivered = 8.0 + self.source.cost(kept).chunk_row_bytes
         if self.expressions is None:
@@ -164,6 +214,10 @@ class Dataset:
             chunk_row_bytes=delivered + computed,
         )
 
+    def notes(self, features: Sequence[str], roles: bool = True) -> tuple[str, ...]:
+        """Say what is worth telling of these columns, and what need not be read."""
+        return (*self.source.notes(self.stored_columns(features, roles)), *self._sieve.notes())
+
     def lean(self, scratch_dir: str | None) -> Dataset:
         """Return the same data, read with as little memory as can be, by way of the disk."""
         found = copy.copy(self)
@@ -171,7 +225,13 @@ class Dataset:
         return found
 
     def read(
-        self, fragment: Fragment, features: Sequence[str], rows: int, *, roles: bool = True
+        self,
+        fragment: Fragment,
+        features: Sequence[str],
+        rows: int,
+        *,
+        roles: bool = True,
+        left_out: LeftOut | None = None,
     ) -> Generator[Chunk, None, None]:
         """Yield a fragment's rows that pass the condition; ``rows`` are read at a time.
 
@@ -181,83 +241,178 @@ class Dataset:
             Columns of ``X``, in this order. May be empty.
         roles : bool
             Whether to read target and weight as well.
+        left_out : LeftOut, optional
+            Is told how many rows are left out, and why.
         """
-        for chunk in self.source.read(fragment, self.stored_columns(features, roles), rows):
-            if not self.source.schema.named:
-                yield chunk
-                continue
-            kept = self._assign(chunk, features, roles)
-            if len(kept):
-                yield kept
+        left_out = left_out or LeftOut()
+        aside = None
+        if self.quarantine is not None:
+            if self.quarantine.holds(fragment):
+                left_out.rejected = fragment.rows
+                return
+            aside = self.quarantine.rows_of(fragment)
+            left_out.rejected = len(aside)
+        columns = self.stored_columns(features, roles)
+        if not self._sieve.may_pass(self.source, fragment, columns, rows):
+            return
+        for chunk in self.source.read(fragment, columns, rows):
+            if aside is not None and len(aside):
+                chunk = chunk.keep(~np.isin(chunk.rows, aside, assume_unique=True))
+            kept = self._select(chunk, features, roles, left_out)
+            if len(kept[0]):
+                yield self._assign(*kept, features, roles)
 
-    def _assign(self, chunk: Chunk, features: Sequence[str], roles: bool) -> Chunk:
+    def screen(
+        self, fragment: Fragment, features: Sequence[str], rows: int
+    ) -> Iterator[tuple[int, list[Rejected]]]:
+        """Read a fragment for what cannot be used.
+
+        Yields
+        ------
+        rows : int
+            Rows read so far.
+        found : list of Rejected
+            Values that a target, a weight or any model cannot take.
+        """
+        stored = self.stored_columns(features)
+        if not self._sieve.may_pass(self.source, fragment, stored, rows):
+            return
+        for chunk in self.source.read(fragment, stored, rows):
+            done = int(chunk.rows[-1]) + 1 - fragment.first if len(chunk) else 0
+            kept, columns = self._select(chunk, features, True, LeftOut())
+            yield (
+                done,
+                [
+                    Rejected(
+                        fragment.path,
+                        fragment.part,
+                        int(kept.rows[at]),
+                        1,
+                        faulty.reason,
+                        name,
+                        faulty.shown or str(values[at]),
+                    )
+                    for name, values, faulty in self._faulty(kept, columns, features, screen=True)
+                    for at in np.flatnonzero(faulty.mask).tolist()
+                ],
+            )
+
+    def _select(
+        self, chunk: Chunk, features: Sequence[str], roles: bool, left_out: LeftOut
+    ) -> tuple[Chunk, dict[str, pa.Array]]:
+        """Return the rows that pass the condition, and their columns by name."""
+        if not self.source.schema.named:
+            return self._select_rows(chunk, left_out), {}
         table: pa.RecordBatch = chunk.X
         columns = dict(zip(table.schema.names, table.columns, strict=True))
+        wanted = self._wanted(features, roles)
         keep: NDArray[np.bool_] | None = None
-        wanted = {*features, *(name for name in (self.target, self.weight) if roles and name)}
         if self.expressions is not None and (self.expressions.filters or wanted & self._computed):
-            made, keep = self.expressions.apply(
-                table.select(
-                    [name for name in table.schema.names if name in self.expressions.inputs]
-                )
-            )
+            made, keep = self._compute(chunk)
             columns.update(zip(made.schema.names, made.columns, strict=True))
-        names = [name for name in self.schema.names if name in wanted]
-        arrays = [columns[name] for name in names]
-        if keep is not None and not keep.all():
-            mask = pa.array(keep)
-            arrays = [array.filter(mask) for array in arrays]
-        row_numbers = chunk.rows if keep is None else chunk.rows[keep]
-        found = dict(zip(names, arrays, strict=True))
-        schema = pa.schema([(name, found[name].type) for name in features])
-        X = pa.RecordBatch.from_arrays([found[name] for name in features], schema=schema)
-        y = self._target_values(found, row_numbers) if roles and self.target else None
-        weight = self._weight_values(found, row_numbers) if roles and self.weight else None
-        return Chunk(X, row_numbers, y, weight)
+        columns = {name: columns[name] for name in self.schema.names if name in wanted}
+        if self.drop_missing:
+            absent = np.zeros(len(chunk), bool) if keep is None else ~keep
+            passed = len(chunk) - int(absent.sum())
+            for column in columns.values():
+                found = missing(column)
+                if found is not None:
+                    absent |= found
+            keep = ~absent
+            left_out.missing += passed - int(keep.sum())
+        if keep is None or keep.all():
+            return chunk, columns
+        mask = pa.array(keep)
+        rows = chunk.rows[keep]
+        empty = pa.record_batch({"": pa.nulls(len(rows))}).select([])
+        return Chunk(empty, rows), {name: item.filter(mask) for name, item in columns.items()}
 
-    def _target_values(
-        self, columns: Mapping[str, pa.Array], rows: NDArray[np.int64]
-    ) -> NDArray[Any]:
-        name = self.target or ""
-        column = columns[name]
-        if column.null_count:
-            self._refuse(name, int(np.asarray(column.is_null()).argmax()), rows, "missing (null)")
+    def _select_rows(self, chunk: Chunk, left_out: LeftOut) -> Chunk:
+        if not self.drop_missing:
+            return chunk
+        absent = np.zeros(len(chunk), bool)
+        for part in (chunk.X, chunk.y, chunk.weight):
+            found = None if part is None else missing_in_rows(part)
+            if found is not None:
+                absent |= found
+        left_out.missing += int(absent.sum())
+        return chunk.keep(~absent)
+
+    def _compute(self, chunk: Chunk) -> tuple[pa.RecordBatch, NDArray[np.bool_] | None]:
+        assert self.expressions is not None
+        table: pa.RecordBatch = chunk.X
+        inputs = [name for name in table.schema.names if name in self.expressions.inputs]
+        try:
+            return self.expressions.apply(table.select(inputs))
+        except (DataError, UsageError, MemoryError):
+            raise
+        except Exception as error:
+            first, last = int(chunk.rows[0]), int(chunk.rows[-1])
+            raise DataError(
+                f"derive or where cannot be computed in rows {first} to {last} of the source "
+                f"(from {locate(self.fragments, first)}): {str(error).splitlines()[0]}"
+            ) from error
+
+    def _assign(
+        self,
+        chunk: Chunk,
+        columns: Mapping[str, pa.Array],
+        features: Sequence[str],
+        roles: bool,
+    ) -> Chunk:
+        """Give columns their roles, and refuse values that these do not allow."""
+        if not self.source.schema.named:
+            return chunk
+        for name, values, faulty in self._faulty(chunk, columns, []) if roles else ():
+            at = int(faulty.mask.argmax())
+            shown = faulty.shown or str(values[at])
+            place = locate(self.fragments, int(chunk.rows[at]))
+            raise DataError(f"{place}: column {name!r} is {shown}; {faulty.remedy}")
+        schema = pa.schema([(name, columns[name].type) for name in features])
+        X = pa.RecordBatch.from_arrays([columns[name] for name in features], schema=schema)
+        y = self._target_values(columns[self.target]) if roles and self.target else None
+        weight = _as_numbers(columns[self.weight]) if roles and self.weight else None
+        return Chunk(X, chunk.rows, y, weight)
+
+    def _faulty(
+        self,
+        chunk: Chunk,
+        columns: Mapping[str, pa.Array],
+        features: Sequence[str],
+        *,
+        screen: bool = False,
+    ) -> Iterator[tuple[str, Any, Faulty]]:
+        """Yield columns, their values, and the rows where these are not allowed."""
+        named = self.source.schema.named
+        target = columns[self.target] if named and self.target else chunk.y
+        if target is not None:
+            name = self.target or "target"
+            for faulty in faulty_target(name, target):
+                yield name, target, faulty
+        weight = _as_numbers(columns[self.weight]) if named and self.weight else chunk.weight
+        if weight is not None:
+            for faulty in faulty_weight(weight):
+                yield self.weight or "weight", weight, faulty
+        if not screen:
+            return
+        for name in features if named else [""]:
+            values = columns[name] if named else chunk.X
+            found = infinite(values)
+            if found is not None:
+                shown = "" if named else "infinite"
+                yield name or "X", values, Faulty(found, shown, "a number is infinite", "")
+
+    def _target_values(self, column: pa.Array) -> NDArray[Any]:
         if pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
             return np.asarray(column.to_numpy(zero_copy_only=False), dtype=object)
-        field = Field(name, column.type)
         if pa.types.is_decimal(column.type):
             column = column.cast(pa.float64())
-        elif not field.is_number:
+        elif not Field("", column.type).is_number:
             raise SchemaError(
-                f"the target {name!r} is {column.type}; a target is a number, a boolean or a "
-                "string; compute one with derive="
+                f"the target {self.target!r} is {column.type}; a target is a number, a boolean or "
+                "a string; compute one with derive="
             )
-        values = np.asarray(column.to_numpy(zero_copy_only=False))
-        if values.dtype.kind == "f" and not np.isfinite(values).all():
-            bad = int(np.argmin(np.isfinite(values)))
-            rule = f"leave such rows out with where= (in SQL: isfinite({name}))"
-            self._refuse(name, bad, rows, str(values[bad]), rule)
-        return values
-
-    def _weight_values(
-        self, columns: Mapping[str, pa.Array], rows: NDArray[np.int64]
-    ) -> NDArray[np.float64]:
-        name = self.weight or ""
-        values = np.asarray(
-            columns[name].cast(pa.float64()).to_numpy(zero_copy_only=False), dtype=np.float64
-        )
-        good = np.isfinite(values) & (values >= 0)
-        if not good.all():
-            bad = int(np.argmin(good))
-            self._refuse(name, bad, rows, str(values[bad]), "a weight is a number, zero or more")
-        return values
-
-    def _refuse(
-        self, name: str, at: int, rows: NDArray[np.int64], shown: str, rule: str = ""
-    ) -> None:
-        place = locate(self.fragments, int(rows[at]))
-        remedy = rule or f"leave such rows out with where= (in SQL: {name} IS NOT NULL)"
-        raise DataError(f"{place}: column {name!r} is {shown}; {remedy}")
+        return np.asarray(column.to_numpy(zero_copy_only=False))
 
     def to_dask(self) -> Any:
         """Return the same rows as a `dask.dataframe.DataFrame`, a fragment a partition.
@@ -287,3 +442,7 @@ class Dataset:
             f"Dataset({kind}, {self.rows:,} rows, {len(self.features)} features, "
             f"{len(self.fragments)} fragments, target={target.name if target else None!r})"
         )
+
+
+def _as_numbers(column: pa.Array) -> NDArray[np.float64]:
+    return np.asarray(column.cast(pa.float64()).to_numpy(zero_copy_only=False), dtype=np.float64)

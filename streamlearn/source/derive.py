@@ -29,6 +29,15 @@ class Expressions(Protocol):
     filters: bool
     """Whether there is a condition on rows."""
 
+    @property
+    def implied(self) -> pc.Expression | None:
+        """A condition that holds for every row that is kept, or None where none is known."""
+        ...
+
+    def condition(self) -> Expressions | None:
+        """Return the condition alone, with the computed columns that it needs; None without."""
+        ...
+
     def apply(self, table: pa.RecordBatch) -> tuple[pa.RecordBatch, NDArray[np.bool_] | None]:
         """Return the computed columns and which rows to keep (None: all); row for row."""
         ...
@@ -85,6 +94,7 @@ class ArrowExpressions:
     def __init__(
         self, schema: Schema, derive: Mapping[str, pc.Expression], where: pc.Expression | None
     ) -> None:
+        self._schema = schema
         self._derive = dict(derive)
         self._where = where
         self.filters = where is not None
@@ -102,6 +112,23 @@ class ArrowExpressions:
                 f"the columns are: {', '.join(schema.names)}"
             ) from error
         self.derived = Schema.from_arrow(table.schema)
+
+    @property
+    def implied(self) -> pc.Expression | None:
+        """See `Expressions.implied`: the condition itself."""
+        return self._where
+
+    def condition(self) -> ArrowExpressions | None:
+        """See `Expressions.condition`."""
+        if self._where is None:
+            return None
+        needed: dict[str, pc.Expression] = {}
+        text = str(self._where)
+        for name, formula in reversed(self._derive.items()):
+            if name in text:
+                needed[name] = formula
+                text += str(formula)
+        return ArrowExpressions(self._schema, dict(reversed(needed.items())), self._where)
 
     def _inputs(self, schema: Schema) -> frozenset[str]:
         """Return the stored columns that are read: a name computed by then is not one of them.

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import itertools
 import os
+import re
 from collections.abc import Sequence
 from math import prod
 from pathlib import Path
@@ -37,9 +38,12 @@ class Grid:
         Of numbers or booleans.
     name : str
         For messages.
+    fill_absent : bool
+        Whether chunks that are not stored are known to be all fill value. Where that is NaN they
+        are missing values in any case, and nothing is made up.
     """
 
-    def __init__(self, array: Any, name: str) -> None:
+    def __init__(self, array: Any, name: str, fill_absent: bool = False) -> None:
         self.array = array
         self.name = name
         self.shape: tuple[int, ...] = tuple(array.shape)
@@ -47,11 +51,20 @@ class Grid:
         self.chunk: tuple[int, ...] = tuple(array.chunks)
         self.shard: tuple[int, ...] | None = tuple(array.shards) if array.shards else None
         self.fill: Any = array.metadata.fill_value
+        self.fills = fill_absent or _is_nan(self.fill)
+        """Whether a chunk that is not stored may be read as the fill value."""
         self.codecs: list[Any] | None = None
         """Decoders of a chunk's bytes, last first; None: only zarr can read it."""
         self._folder = _local_folder(array)
         if self._folder is not None:
             self.codecs = _plain_codecs(array)
+        self._latest_ns = 0
+        self._stored: NDArray[np.bool_] | None = None
+        self._stamp = "" if self._folder is None else self._look(self._folder)
+        if self.codecs is None and not self.fills:
+            absent = array.nchunks - array.nchunks_initialized
+            if absent:
+                raise self.lost(f"{absent:,} of its {array.nchunks:,} chunks are")
 
     @property
     def direct(self) -> bool:
@@ -73,17 +86,82 @@ class Grid:
         assert self._folder is not None
         return Path(self._folder, self.array.metadata.encode_chunk_key(tuple(index)))
 
+    @property
+    def absent(self) -> int:
+        """Chunk files that are not stored, as far as is known."""
+        return 0 if self._stored is None else int(self._stored.size - self._stored.sum())
+
+    def stat(self, index: Sequence[int]) -> os.stat_result | None:
+        """Look at the file of a chunk (or shard); None where it has never been stored.
+
+        Raises
+        ------
+        SourceError
+            If it has gone, come or changed since the array was opened.
+        """
+        file = self.file(index)
+        was = self._stored is None or bool(self._stored[tuple(index)])
+        try:
+            found = os.stat(file)
+        except FileNotFoundError:
+            if self._stored is not None and was:
+                raise SourceError(
+                    f"{file}: the chunk has gone since the store was opened; let nothing write to "
+                    "it meanwhile"
+                ) from None
+            return None
+        except OSError as error:
+            raise SourceError(f"{file}: the chunk cannot be read: {error.strerror}") from error
+        if not was or found.st_mtime_ns > self._latest_ns:
+            raise SourceError(
+                f"{file}: the chunk was written after the store was opened; let nothing write to "
+                "it meanwhile"
+            )
+        return found
+
+    def lost(self, what: str) -> SourceError:
+        """Return the error for chunks that should be there."""
+        fill = "a value that is not defined" if self.fill is None else f"all {self.fill}"
+        return SourceError(
+            f"{self.name}: {what} not stored; if they are {fill}, say so with fill_absent=True or "
+            "--fill-absent, otherwise the store has lost them"
+        )
+
     def stamp(self) -> str:
         """Return what changes whenever the stored chunks do, as far as can be told cheaply."""
-        if self._folder is None:
-            return ""
-        count = size = latest = 0
-        for folder, _, files in os.walk(self._folder):
+        return self._stamp
+
+    def _look(self, root: Path) -> str:
+        """Note which chunk files there are; return what changes when they do."""
+        whole = zip(self.shape, self.shard or self.chunk, strict=True)
+        self._stored = np.zeros([-(-size // part) for size, part in whole], bool)
+        count = size = 0
+        for folder, _, files in os.walk(root):
             for file in files:
-                status = os.stat(os.path.join(folder, file))
+                path = os.path.join(folder, file)
+                status = os.stat(path)
                 count, size = count + 1, size + status.st_size
-                latest = max(latest, status.st_mtime_ns)
-        return f"{count}|{size}|{latest}"
+                self._latest_ns = max(self._latest_ns, status.st_mtime_ns)
+                if file != "zarr.json" and not file.startswith(".z"):
+                    self._note(path, os.path.relpath(path, root))
+        return f"{count}|{size}|{self._latest_ns}"
+
+    def _note(self, path: str, key: str) -> None:
+        assert self._stored is not None
+        index = tuple(int(part) for part in re.findall(r"\d+", key))
+        if len(index) != self._stored.ndim and self._stored.size:
+            return  # no chunk of this array: a file of the system, or of an editor
+        if any(at >= size for at, size in zip(index, self._stored.shape, strict=False)):
+            raise SourceError(
+                f"{path}: a chunk is stored where the shape {self.shape} in chunks of "
+                f"{self.shard or self.chunk} has none: shape or chunks are not those the array "
+                "was written with"
+            )
+        self._stored[index] = True
+
+
+def _is_nan(value: Any) -> bool:
+    return value is not None and bool(np.asarray(value != value).all())  # noqa: PLR0124 - NaN
 
 
 def _local_folder(array: Any) -> Path | None:
@@ -150,8 +228,6 @@ class GridReader:
         self._grid = grid
         self._kept: dict[tuple[int, ...], NDArray[Any]] = {}
         self._indexes: dict[tuple[int, ...], NDArray[np.uint64] | None] = {}
-        self.absent = 0
-        """Chunks that are not stored and were read as the fill value."""
 
     def read(self, box: Box, out: NDArray[Any] | None = None) -> NDArray[Any]:
         """Return the values of a box.
@@ -220,7 +296,9 @@ class GridReader:
             return
         place = self._locate(index)
         if place is None:
-            self.absent += 1
+            if not grid.fills:
+                file = grid.file(index) if grid.shard is None else f"inner chunk {index}"
+                raise grid.lost(f"chunk {file} is")
             out[target] = grid.fill
             return
         part = out[target]
@@ -243,11 +321,8 @@ class GridReader:
         """Return file, offset and length of a chunk's bytes; None where it is not stored."""
         grid = self._grid
         if grid.shard is None:
-            file = grid.file(index)
-            try:
-                return file, 0, os.stat(file).st_size
-            except FileNotFoundError:
-                return None
+            status = grid.stat(index)
+            return None if status is None else (grid.file(index), 0, status.st_size)
         ratio = [whole // part for whole, part in zip(grid.shard, grid.chunk, strict=True)]
         outer = tuple(at // times for at, times in zip(index, ratio, strict=True))
         table = self._shard_index(outer, prod(ratio))
@@ -265,10 +340,10 @@ class GridReader:
             self._indexes[outer] = None
             file = self._grid.file(outer)
             size = 16 * chunks + _CHECKSUM_BYTES
-            try:
-                length = os.stat(file).st_size
-            except FileNotFoundError:
+            status = self._grid.stat(outer)
+            if status is None:
                 return None
+            length = status.st_size
             if length < size:
                 raise SourceError(f"{file}: a shard of {length} bytes has no room for its index")
             data = bytearray(size)
@@ -304,8 +379,8 @@ class GridReader:
         """Decode a whole chunk into a contiguous array."""
         file, offset, length = place
         codecs = self._grid.codecs or []
-        data: Any = bytearray(length)
-        _read_into(file, offset, memoryview(data))
+        data: Any = np.empty(length, np.uint8).data
+        _read_into(file, offset, data)
         try:
             for number, codec in enumerate(codecs, 1):
                 if codec == "crc32c":

@@ -6,7 +6,7 @@ fields are its kind and its two sizes (parquet-format, ``PageHeader``).
 
 from __future__ import annotations
 
-import os
+from collections.abc import Callable
 from dataclasses import dataclass
 
 __all__ = ["PageSizes", "page_sizes"]
@@ -35,13 +35,15 @@ class PageSizes:
     """Mean length of a value in the page (or dictionary) where values are longest."""
 
 
-def page_sizes(handle: int, start: int, stop: int, *, texts: bool = False) -> PageSizes | None:
+def page_sizes(
+    read: Callable[[int, int], bytes], start: int, stop: int, *, texts: bool = False
+) -> PageSizes | None:
     """Walk the page headers of a column chunk.
 
     Parameters
     ----------
-    handle : int
-        File descriptor.
+    read : callable
+        Returns bytes of the file: how many, from where.
     start, stop : int
         Bytes of the file that the column chunk occupies.
     texts : bool
@@ -52,13 +54,15 @@ def page_sizes(handle: int, start: int, stop: int, *, texts: bool = False) -> Pa
     PageSizes or None
         None where the headers cannot be made out.
     """
+    if start < 0 or stop < start:
+        return None
     stored = decoded = dictionary = 0
     longest = 0.0
     at = start
     for _ in range(_MOST_PAGES if texts else _FEW_PAGES):
         if at >= stop:
             break
-        header = _read_header(handle, at)
+        header = _read_header(read, at)
         if header is None:
             return None
         if header.kind == _DICTIONARY_PAGE:
@@ -79,9 +83,9 @@ class _Header:
     values: int
 
 
-def _read_header(handle: int, at: int) -> _Header | None:
+def _read_header(read: Callable[[int, int], bytes], at: int) -> _Header | None:
     for size in _HEADER_BYTES:
-        data = os.pread(handle, size, at)
+        data = read(size, at)
         try:
             return _parse_header(data)
         except IndexError:

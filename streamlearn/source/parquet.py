@@ -7,81 +7,49 @@ file buffers: the other ways pyarrow offers hold whole row groups, or whole file
 from __future__ import annotations
 
 import copy
-import glob
 import hashlib
+import itertools
 import os
-from array import array
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from functools import partial
-from pathlib import Path
 from typing import Any
-from urllib.parse import unquote
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from streamlearn.chunk import Chunk, Schema
-from streamlearn.errors import DataError, SchemaError, SourceError, UsageError
+from streamlearn.errors import SchemaError, SourceError, UsageError
 from streamlearn.sizes import format_bytes
 from streamlearn.source.base import Fragment, ReaderCost
-from streamlearn.source.pages import page_sizes
+from streamlearn.source.cast import decoded, settled, stored_type
+from streamlearn.source.files import Stamp, Stores, find_files, is_remote
+from streamlearn.source.footer import check_unchanged, open_parquet, read_footer, said_by_name
+from streamlearn.source.hive import hive_types, hive_values
+from streamlearn.source.prune import Cases, constant_case, impossible, statistics_cases
 from streamlearn.source.reconcile import Reconciled, reconcile
+from streamlearn.source.retry import NoAnswerError
 from streamlearn.source.spool import spooled
+from streamlearn.source.widths import Widths, column_pages
 
-__all__ = ["ParquetSource", "find_files"]
+__all__ = ["ParquetSource"]
 
-SUFFIXES = (".parquet", ".parq", ".pq")
-_BUFFER_BYTES = 65_536
+_BUFFER_BYTES, _REMOTE_BUFFER_BYTES = 65_536, 1 << 20
+"""Read at once of a column; over a network a request costs as much as many bytes."""
 _FIXED_BYTES = 8 << 20
 _DECODE_FACTOR = 2.3
 """Held while a batch is decoded, in units of the decoded row (measured: 3.3 with the row)."""
 _COLUMN_BYTES, _CHUNK_COLUMN_BYTES = 32_000, 8_000
 """What a column costs while it is decoded, and in a chunk, besides its values (measured)."""
-_SMALL_BYTES = 2 << 20
-"""Columns that are no more than this altogether have no page worth looking at."""
-_DICTIONARY_FACTOR = 2.5
-"""A dictionary is held as its page, as values, and as what finds them (measured)."""
 _GROUP_BYTES = 24 << 20
 """Pages that are held at once where columns are read group by group."""
 _LARGE_BYTES = 64 << 20
 """Pages that come unforeseen are read group by group from here on."""
-_LOOKED_AT = 2_000
-"""Column chunks whose page headers are read for a plan, at most."""
 _FIRST_ROWS = 1_024
 """Texts are read in small batches until their length is known."""
 _LEAST_ROWS = 64
-
-
-def find_files(data: str | os.PathLike[str], suffixes: Sequence[str] = SUFFIXES) -> list[str]:
-    """List the files behind a path: a file, a glob, or a directory searched to any depth.
-
-    Names that start with ``.`` or ``_`` are left out in directories, as Spark and Arrow do.
-
-    Raises
-    ------
-    SourceError
-        If nothing is there.
-    """
-    path = os.fspath(data)
-    if os.path.isdir(path):
-        found = sorted(
-            str(file)
-            for file in Path(path).rglob("*")
-            if file.suffix in suffixes
-            and not any(part.startswith((".", "_")) for part in file.relative_to(path).parts)
-        )
-        if not found:
-            raise SourceError(f"{path}: no file in this directory ends in {', '.join(suffixes)}")
-        return found
-    if os.path.exists(path):
-        return [path]
-    if glob.has_magic(path):
-        found = sorted(file for file in glob.glob(path, recursive=True) if os.path.isfile(file))
-        if found:
-            return found
-        raise SourceError(f"{path}: no file matches this pattern")
-    raise SourceError(f"{path}: there is no such file or directory")
 
 
 class ParquetSource:
@@ -110,16 +78,16 @@ class ParquetSource:
         if not paths:
             raise UsageError("an empty list of files was given; name at least one")
         self.files = [file for path in paths for file in find_files(path)]
-        self._partitions = {file: _hive_values(file) for file in self.files}
-        self._typed = _hive_types(self._partitions.values())
+        self._partitions = {file: hive_values(file) for file in self.files}
+        self._typed = hive_types(self._partitions.values())
         self.fragments: list[Fragment] = []
+        self._stores = Stores()
+        self._stamps: dict[str, Stamp] = {}
+        self._remote = any(map(is_remote, self.files))
+        self._decimals: set[str] = set()
         self._lean = False
         self._scratch_dir: str | None = None
-        self._fragment_bytes = array("d")
-        self._largest: dict[str, int] = {}
-        self._texts: dict[str, array[float]] = {}
-        self._pages_of: dict[tuple[str, ...], dict[str, int]] = {}
-        self._longest: dict[str, float] = {}
+        self._widths = Widths()
         digest = hashlib.sha256()
         reconciled = reconcile(self._footers(digest), schema)
         self.reconciled: Reconciled = reconciled
@@ -130,25 +98,21 @@ class ParquetSource:
         """Read each footer once, keep what planning needs, and let it go."""
         first = 0
         for file in self.files:
-            try:
-                metadata = pq.read_metadata(file)
-                stored = metadata.schema.to_arrow_schema()
-                status = os.stat(file)
-            except MemoryError:
-                raise
-            except (OSError, pa.ArrowException) as error:
-                raise SourceError(f"{file}: cannot be read as parquet: {error}") from error
+            metadata, stamp = read_footer(self._stores, file)
+            self._stamps[file] = stamp
             digest.update(
-                f"{os.path.basename(file)}|{status.st_size}|{status.st_mtime_ns}|"
+                f"{os.path.basename(file)}|{stamp.size}|{stamp.mark}|"
                 f"{metadata.num_rows}|{metadata.num_row_groups};".encode()
             )
+            stored = self._schema_of(file, metadata)
             for part in range(metadata.num_row_groups):
                 group = metadata.row_group(part)
                 if group.num_rows:
                     self.fragments.append(
                         Fragment(len(self.fragments), file, part, first, group.num_rows)
                     )
-                    self._add_sizes(group)
+                    with said_by_name(f"{file}, row group {part}", "cannot be read"):
+                        self._widths.add(group)
                 first += group.num_rows
             for name, value in self._partitions[file].items():
                 if name in stored.names:
@@ -159,23 +123,28 @@ class ParquetSource:
                 stored = stored.append(pa.field(name, self._typed[name]))
             yield file, stored
 
-    def _add_sizes(self, group: Any) -> None:
-        total = 0.0
-        for index in range(group.num_columns):
-            column = group.column(index)
-            name = column.path_in_schema.split(".", 1)[0]
-            size = column.total_uncompressed_size
-            total += size
-            self._largest[name] = max(self._largest.get(name, 0), size)
-            if column.physical_type == "BYTE_ARRAY":
-                sizes = self._texts.setdefault(name, array("d"))
-                sizes.extend([0.0] * (len(self._fragment_bytes) + 1 - len(sizes)))
-                sizes[-1] += size
-        self._fragment_bytes.append(total)
+    def _schema_of(self, file: str, metadata: pq.FileMetaData) -> pa.Schema:
+        """Return the columns of a file as they are read."""
+        with said_by_name(file, "cannot be read as parquet"):
+            stored = metadata.schema.to_arrow_schema()
+        fields = []
+        for item in stored:
+            type_ = stored_type(item.type)
+            if type_ != item.type:
+                self._decimals.add(item.name)
+            fields.append(pa.field(item.name, type_))
+        return pa.schema(fields)
 
     def notes(self, columns: Sequence[str]) -> tuple[str, ...]:
         """See `streamlearn.source.base.Source.notes`."""
-        return tuple(note for name in columns for note in self.reconciled.notes.get(name, ()))
+        return tuple(
+            note
+            for name in columns
+            for note in (
+                *self.reconciled.notes.get(name, ()),
+                *((f"column {name!r}: decimals read as double",) if name in self._decimals else ()),
+            )
+        )
 
     def lean(self, scratch_dir: str | None) -> ParquetSource:
         """See `streamlearn.source.base.Source.lean`."""
@@ -199,74 +168,43 @@ class ParquetSource:
             note = f"{note and note + '; '}largest page: {format_bytes(largest)} of {name!r}"
         # A page as stored is held while it is unpacked, of one column at a time.
         held += largest + at_once * _COLUMN_BYTES + len(columns) * _CHUNK_COLUMN_BYTES
+        if self._remote:  # what came is held in pieces while it is put together
+            held += largest + 2 * self._buffer(len(columns))
         return ReaderCost(int(_FIXED_BYTES + held), row * (1 + _DECODE_FACTOR), row, note)
 
     def _pages(self, columns: Sequence[str]) -> dict[str, int]:
         """Bytes a reader holds of each column whatever the chunk: page, dictionary, buffer."""
-        key = tuple(columns)
-        if key not in self._pages_of:
-            buffer = self._buffer(len(columns))
-            whole = {name: self._largest.get(name, 0) for name in columns}
-            found = {name: int((1 + _DICTIONARY_FACTOR) * whole[name]) for name in columns}
-            texts = [name for name in columns if name in self._texts]
-            if sum(whole.values()) > _SMALL_BYTES or texts:
-                found = dict.fromkeys(columns, 0)
-                for fragment in self._largest_fragments(len(columns)):
-                    with self._open(fragment, columns) as file:
-                        looked_at = _column_pages(file, fragment, columns)
-                    for name, (held, _) in looked_at.items():
-                        found[name] = max(found[name], held)
-            found = {name: held + buffer for name, held in found.items()}
-            self._pages_of[key] = found
-        return self._pages_of[key]
-
-    def _largest_fragments(self, columns: int) -> list[Fragment]:
-        most = max(1, min(16, _LOOKED_AT // max(1, columns)))
-        order = sorted(
-            range(len(self.fragments)), key=self._fragment_bytes.__getitem__, reverse=True
-        )
-        return [self.fragments[index] for index in order[:most]]
+        buffer = self._buffer(len(columns))
+        held = self._widths.held(columns, self.fragments, self._look)
+        return {name: size + buffer for name, size in held.items()}
 
     def _value_bytes(self, name: str) -> float:
-        """Return decoded bytes of a value; of texts in the fragment where they are longest."""
-        width = self.schema[name].width_bytes
-        if width is not None:
-            return float(width)
-        sizes = self._texts.get(name, ())
-        longest = max(
-            (size / part.rows for size, part in zip(sizes, self.fragments, strict=False)),
-            default=0.0,
-        )
-        # What a dictionary hides shows in the length of its entries.
-        longest = max(longest, self._text_length(name))
-        return max(16.0, 2 * longest) if longest < 64 else 16 + 1.1 * longest
+        return self._widths.value_bytes(name, self.schema, self.fragments, self._look)
 
-    def _text_length(self, name: str) -> float:
-        """Return the length of a column's texts where they are longest, as pages tell it.
+    def _look(self, fragment: Fragment, names: Sequence[str]) -> dict[str, tuple[int, float]]:
+        with _damage(fragment), self._open(fragment, names) as file:
+            return self._looked_at(file, fragment, names)
 
-        Batches are cut by it: it depends on what is stored, and not on what else was asked for.
-        """
-        if name not in self._longest:
-            found = 0.0
-            for fragment in self._largest_fragments(1):
-                with self._open(fragment, [name]) as file:
-                    found = max(found, _column_pages(file, fragment, [name])[name][1])
-            self._longest[name] = found
-        return self._longest[name]
+    def _looked_at(
+        self, file: pq.ParquetFile, fragment: Fragment, names: Sequence[str]
+    ) -> dict[str, tuple[int, float]]:
+        with self._stores.ranges(fragment.path, self._stamps[fragment.path]) as read:
+            return column_pages(file.metadata, fragment.part, names, read)
 
-    @staticmethod
-    def _buffer(columns: int) -> int:
-        return int(min(_BUFFER_BYTES, max(4096, (16 << 20) // max(1, columns))))
+    def _buffer(self, columns: int) -> int:
+        most = _REMOTE_BUFFER_BYTES if self._remote else _BUFFER_BYTES
+        return int(min(most, max(4096, (16 << 20) // max(1, columns))))
 
-    def _open(self, fragment: Fragment, columns: Sequence[str]) -> pq.ParquetFile:
-        return pq.ParquetFile(
-            fragment.path, pre_buffer=False, buffer_size=self._buffer(len(columns))
-        )
+    def _open(self, fragment: Fragment, columns: Sequence[str]) -> Any:
+        stamp = self._stamps[fragment.path]
+        check_unchanged(self._stores, fragment.path, stamp)
+        return open_parquet(self._stores, fragment.path, stamp, self._buffer(len(columns)))
 
     def read(self, fragment: Fragment, columns: Sequence[str], rows: int) -> Iterator[Chunk]:
         """See `streamlearn.source.base.Source.read`."""
+        done = 0
         try:
-            with self._open(fragment, columns) as file:
+            with _damage(fragment), self._open(fragment, columns) as file:
                 stored = set(file.schema_arrow.names)
                 names = [name for name in columns if name in stored]
                 groups = self._groups(file, fragment, names)
@@ -276,13 +214,52 @@ class ParquetSource:
                     batches = self._spooled(file, fragment, groups, rows)
                 else:
                     batches = self._direct(file, fragment, names, rows)
-                yield from self._chunks(fragment, columns, batches)
-        except MemoryError:  # Arrow's is one of its own exceptions too
-            raise
-        except (OSError, pa.ArrowException) as error:
+                for chunk in self._chunks(fragment, columns, batches):
+                    yield chunk
+                    done += len(chunk)
+        except NoAnswerError as error:
             raise SourceError(
-                f"{fragment.path}, row group {fragment.part}: cannot be read: {error}"
+                f"{fragment.path}, row group {fragment.part}, after {done:,} of its "
+                f"{fragment.rows:,} rows and {fragment.first:,} rows before it: {error}"
             ) from error
+
+    def impossible(
+        self, condition: pc.Expression, schema: pa.Schema, names: Sequence[str]
+    ) -> frozenset[int]:
+        """Return indexes of the fragments of which statistics prove that no row passes.
+
+        Parameters
+        ----------
+        condition : pyarrow.compute.Expression
+            Of columns as they are read.
+        schema : pyarrow.Schema
+            Of all that it may name.
+        names : sequence of str
+            Stored columns that statistics are taken of.
+        """
+        return impossible(condition, schema, self._cases(names))
+
+    def _cases(self, names: Sequence[str]) -> Iterator[tuple[int, dict[str, Cases]]]:
+        """Take from footers and directories what they say of columns, fragment by fragment."""
+        for file, parts in itertools.groupby(self.fragments, lambda part: part.path):
+            metadata, _ = read_footer(self._stores, file)
+            stored = metadata.schema.to_arrow_schema()
+            at = {metadata.schema.column(i).path: i for i in range(metadata.num_columns)}
+            for part in parts:
+                group = metadata.row_group(part.part)
+                found: dict[str, Cases] = {}
+                for name in names:
+                    wanted = self.schema[name].type
+                    if name in at and name in stored.names:
+                        chunk = group.column(at[name])
+                        found[name] = statistics_cases(name, wanted, stored.field(name).type, chunk)
+                    elif name not in stored.names:
+                        found[name] = constant_case(name, self._constant(file, name))
+                yield part.index, found
+
+    def _constant(self, file: str, name: str) -> pa.Scalar:
+        """Return what a column that the file lacks is there: its directory's value, or null."""
+        return pa.scalar(self._partitions[file].get(name)).cast(self.schema[name].type)
 
     def _groups(
         self, file: pq.ParquetFile, fragment: Fragment, names: list[str]
@@ -290,9 +267,9 @@ class ParquetSource:
         """Cut the columns into groups whose pages may be held at once."""
         expected = sum(self._pages(names).values())
         most = _GROUP_BYTES if self._lean else max(_LARGE_BYTES, 2 * expected)
-        if self._fragment_bytes[fragment.index] <= most:
+        if self._widths.row_groups[fragment.index] <= most:
             return [names]
-        pages = {name: held for name, (held, _) in _column_pages(file, fragment, names).items()}
+        pages = {name: held for name, (held, _) in self._looked_at(file, fragment, names).items()}
         if sum(pages.values()) <= most:
             return [names]
         groups: list[list[str]] = [[]]
@@ -313,7 +290,7 @@ class ParquetSource:
                 batch_size=rows, row_groups=[fragment.part], columns=names, use_threads=False
             ):
                 yield pa.RecordBatch.from_arrays(
-                    [_plain(column) for column in batch.columns], names=batch.schema.names
+                    [decoded(column) for column in batch.columns], names=batch.schema.names
                 )
 
         yield from spooled([partial(read, names) for names in groups], rows, self._scratch_dir)
@@ -371,27 +348,14 @@ class ParquetSource:
     def _column(
         self, fragment: Fragment, column: pa.Array | None, name: str, start: int, size: int
     ) -> pa.Array:
+        if column is None:
+            return pa.repeat(self._constant(fragment.path, name), size)
         wanted = self.schema[name].type
-        given = self._partitions[fragment.path].get(name)
-        if given is not None or column is None:
-            value = pa.scalar(given).cast(wanted) if given is not None else pa.scalar(None, wanted)
-            return pa.repeat(value, size)
-        if column.type.equals(wanted):
-            return column
-        column = _plain(column)
-        try:
-            return column.cast(wanted)
-        except pa.ArrowException as error:
-            bad = _first_bad(column, wanted)
-            raise DataError(
-                f"{fragment.path}, row group {fragment.part}, row {start - fragment.first + bad}: "
-                f"column {name!r} holds {column[bad].as_py()!r} ({column.type}), which is not "
-                f"{wanted}; choose another type with schema= or --schema {name}=TYPE"
-            ) from error
+        return settled(column, wanted, name, fragment, start - fragment.first)
 
 
-def _plain(column: pa.Array) -> pa.Array:
-    return column.dictionary_decode() if pa.types.is_dictionary(column.type) else column
+def _damage(fragment: Fragment) -> AbstractContextManager[None]:
+    return said_by_name(f"{fragment.path}, row group {fragment.part}", "cannot be read")
 
 
 def _without_columns(total: int, rows: int) -> Iterator[pa.RecordBatch]:
@@ -402,63 +366,5 @@ def _without_columns(total: int, rows: int) -> Iterator[pa.RecordBatch]:
 
 def _fitting(batch: pa.RecordBatch, allowed: float, rows: int) -> int:
     """Return how many rows like these make a chunk of the bytes that are allowed."""
-    row = sum(_plain(column).nbytes for column in batch.columns) / batch.num_rows
+    row = sum(decoded(column).nbytes for column in batch.columns) / batch.num_rows
     return max(_LEAST_ROWS, min(rows, int(allowed / max(1.0, row))))
-
-
-def _column_pages(
-    file: pq.ParquetFile, fragment: Fragment, names: Sequence[str]
-) -> dict[str, tuple[int, float]]:
-    """Bytes held of each column of a fragment while a page is decoded, and its longest value."""
-    group = file.metadata.row_group(fragment.part)
-    wanted = set(names)
-    found = dict.fromkeys(names, (0, 0.0))
-    with open(fragment.path, "rb", buffering=0) as raw:
-        for index in range(group.num_columns):
-            column = group.column(index)
-            name = column.path_in_schema.split(".", 1)[0]
-            if name not in wanted:
-                continue
-            held, longest = column.total_uncompressed_size, 0.0
-            start = min(at for at in (column.dictionary_page_offset, column.data_page_offset) if at)
-            sizes = page_sizes(
-                raw.fileno(),
-                start,
-                start + column.total_compressed_size,
-                texts=column.physical_type == "BYTE_ARRAY",
-            )
-            if sizes is not None:
-                held = min(held, max(sizes.decoded, sizes.stored))
-                held += int(_DICTIONARY_FACTOR * sizes.dictionary)
-                longest = sizes.value_bytes
-            before = found[name]
-            found[name] = (before[0] + held, max(before[1], longest))
-    return found
-
-
-def _first_bad(column: pa.Array, wanted: pa.DataType) -> int:
-    for index in range(len(column)):
-        try:
-            column.slice(index, 1).cast(wanted)
-        except pa.ArrowException:
-            return index
-    return 0
-
-
-def _hive_values(file: str) -> dict[str, str | None]:
-    values: dict[str, str | None] = {}
-    for part in Path(file).parent.parts:
-        name, sign, value = part.partition("=")
-        if sign and name:
-            values[name] = None if value == "__HIVE_DEFAULT_PARTITION__" else unquote(value)
-    return values
-
-
-def _hive_types(partitions: Iterable[Mapping[str, str | None]]) -> dict[str, pa.DataType]:
-    types: dict[str, pa.DataType] = {}
-    for values in partitions:
-        for name, value in values.items():
-            whole = value is None or value.lstrip("-").isdigit()
-            if types.setdefault(name, pa.int64()) == pa.int64() and not whole:
-                types[name] = pa.string()
-    return types

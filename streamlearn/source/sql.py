@@ -10,10 +10,12 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from streamlearn.chunk import Schema
 from streamlearn.errors import MissingExtraError, UsageError
+from streamlearn.source.implied import implied
 
 __all__ = ["SqlExpressions"]
 
@@ -33,6 +35,8 @@ class SqlExpressions:
         already replaces that column.
     where : str or None
         Rows for which it is false or null are filtered.
+    connection : duckdb connection, optional
+        To work in; by default one of its own.
 
     Raises
     ------
@@ -42,13 +46,19 @@ class SqlExpressions:
         If a formula has no name, does not parse, or names a column that does not exist.
     """
 
-    def __init__(self, schema: Schema, derive: Sequence[str], where: str | None) -> None:
+    def __init__(
+        self,
+        schema: Schema,
+        derive: Sequence[str],
+        where: str | None,
+        connection: Any = None,
+    ) -> None:
         try:
             import duckdb
         except ImportError:
             raise MissingExtraError("SQL in --derive and --where", "duckdb", "sql") from None
         self._duckdb: Any = duckdb
-        self._connection: Any = duckdb.connect(
+        self._connection: Any = connection or duckdb.connect(
             ":memory:",
             config={
                 "threads": 1,
@@ -63,6 +73,7 @@ class SqlExpressions:
             "'aggregate' OR (function_type = 'scalar' AND stability <> 'CONSISTENT')"
         ).fetchall()
         self._unsteady = {str(row[0]).casefold() for row in found} | {"unnest"}
+        self._schema = schema
         self._derive = [_split(text) for text in derive]
         self._where = where
         self.filters = where is not None
@@ -95,7 +106,47 @@ class SqlExpressions:
             made.add((name or "").casefold())
         return frozenset(name for name in schema.names if name.casefold() in found)
 
+    @property
+    def implied(self) -> pc.Expression | None:
+        """See `streamlearn.source.derive.Expressions.implied`."""
+        if self._where is None:
+            return None
+        made = {name.casefold() for _, name in self._derive}
+        kept = [name for name in self._schema.names if name.casefold() not in made]
+        node = self._parsed(self._where)["statements"][0]["node"]["select_list"][0]
+        return implied(node, self._schema.select(kept), self._constant)
+
+    def _constant(self, node: Any) -> Any:
+        """Return the value of a parsed formula without columns; None where there is none."""
+        query = self._parsed("1")
+        query["statements"][0]["node"]["select_list"] = [node]
+        cursor = self._connection.cursor()
+        try:
+            text = cursor.execute("SELECT json_deserialize_sql(?::JSON)", [json.dumps(query)])
+            return cursor.execute(text.fetchall()[0][0]).fetchall()[0][0]
+        except self._duckdb.Error:
+            return None
+        finally:
+            cursor.close()
+
+    def condition(self) -> SqlExpressions | None:
+        """See `streamlearn.source.derive.Expressions.condition`."""
+        if self._where is None:
+            return None
+        needed: list[str] = []
+        read = {name.casefold() for name in self._names(self._where)}
+        for formula, name in reversed(self._derive):
+            if name.casefold() in read:
+                needed.insert(0, f"{formula} AS {_quoted(name)}")
+                read |= {item.casefold() for item in self._names(formula)}
+        return SqlExpressions(self._schema, needed, self._where, self._connection)
+
     def _names(self, text: str) -> set[str]:
+        parsed = self._parsed(text)
+        self._refuse(parsed, text)
+        return set(_column_names(parsed))
+
+    def _parsed(self, text: str) -> Any:
         query = f"SELECT {text}"
         row = self._connection.execute("SELECT json_serialize_sql(?)", [query]).fetchall()[0]
         parsed = json.loads(row[0])
@@ -103,8 +154,7 @@ class SqlExpressions:
             raise UsageError(f"{text!r} is not SQL: {parsed.get('error_message')}")
         if len(parsed["statements"]) != 1:
             raise UsageError(f"{text!r} must be one SQL expression, without ';'")
-        self._refuse(parsed, text)
-        return set(_column_names(parsed))
+        return parsed
 
     def _refuse(self, node: Any, text: str) -> None:
         """Refuse what is not a function of the row alone: chunks would change its value."""

@@ -19,7 +19,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from streamlearn.chunk import Chunk, Field, Schema
-from streamlearn.errors import SchemaError, SourceError, UsageError
+from streamlearn.errors import DataError, SchemaError, SourceError, UsageError
 from streamlearn.sizes import format_bytes
 from streamlearn.source.base import Fragment, ReaderCost
 from streamlearn.source.grid import Grid, GridReader
@@ -61,6 +61,9 @@ class ZarrSource:
     target, weight : str, optional
         Of a group with a matrix ``X``: names of its arrays of shape (rows,); by default ``y``,
         and ``sample_weight`` where there is one.
+    fill_absent : bool
+        Whether chunks that are not stored are all fill value. By default that is so only where
+        the fill value is NaN.
 
     Raises
     ------
@@ -70,8 +73,15 @@ class ZarrSource:
         If shapes do not fit.
     """
 
-    def __init__(self, data: Any, target: str | None = None, weight: str | None = None) -> None:
-        import zarr
+    def __init__(
+        self,
+        data: Any,
+        target: str | None = None,
+        weight: str | None = None,
+        *,
+        fill_absent: bool = False,
+    ) -> None:
+        self._fill_absent = fill_absent
 
         self._name = os.fspath(data) if isinstance(data, str | os.PathLike) else str(data)
         self._notes: tuple[str, ...] = ()
@@ -81,7 +91,31 @@ class ZarrSource:
         self._axes: dict[str, tuple[int, ...]] = {}
         self._row_bytes: dict[str, float] = {}
         self._columns: dict[str, Grid] = {}
-        opened = self._open(data)
+        try:
+            self._take(self._open(data), target, weight)
+        except (DataError, MemoryError):
+            raise
+        except Exception as error:
+            raise SourceError(
+                f"{self._name}: cannot be read as zarr: {type(error).__name__}: {error}"
+            ) from error
+        self.fingerprint = self._digest()
+
+    def _open(self, data: Any) -> Any:
+        import zarr
+
+        if not isinstance(data, str | os.PathLike):
+            return data
+        if not os.path.exists(data):
+            raise SourceError(f"{self._name}: there is no such file or directory")
+        if self._name.endswith(".zip"):
+            return zarr.open(zarr.storage.ZipStore(self._name, mode="r"), mode="r")
+        return zarr.open(self._name, mode="r")
+
+    def _take(self, opened: Any, target: str | None, weight: str | None) -> None:
+        """Find out what the store holds: a matrix, one with sides, or a table."""
+        import zarr
+
         if isinstance(opened, zarr.Array):
             self._columns = {"": self._grid(opened, "")}
             self._as_matrix(self._columns[""])
@@ -93,27 +127,12 @@ class ZarrSource:
             self._weight = self._side(opened, weight, _WEIGHTS, names, "weight")
         else:
             self._as_table(opened)
-        self.fingerprint = self._digest()
-
-    def _open(self, data: Any) -> Any:
-        import zarr
-
-        if not isinstance(data, str | os.PathLike):
-            return data
-        if not os.path.exists(data):
-            raise SourceError(f"{self._name}: there is no such file or directory")
-        try:
-            if self._name.endswith(".zip"):
-                return zarr.open(zarr.storage.ZipStore(self._name, mode="r"), mode="r")
-            return zarr.open(self._name, mode="r")
-        except Exception as error:
-            raise SourceError(f"{self._name}: cannot be read as zarr: {error}") from error
 
     def _grid(self, array: Any, name: str) -> Grid:
         place = f"{self._name}/{name}" if name else self._name
         if array.dtype.kind not in "biuf":
             raise SchemaError(f"{place}: an array of numbers is needed, not {array.dtype}")
-        return Grid(array, place)
+        return Grid(array, place, self._fill_absent)
 
     def _as_matrix(self, grid: Grid) -> None:
         if len(grid.shape) != 2:
@@ -229,8 +248,20 @@ class ZarrSource:
 
     def notes(self, columns: Sequence[str]) -> tuple[str, ...]:
         """See `streamlearn.source.base.Source.notes`."""
-        del columns
-        return self._notes
+        named = self.schema.named
+        grids = [self._columns[name] for name in columns] if named else [self._columns[""]]
+        found = [
+            f"{grid.name}: {grid.absent:,} of its chunk files are not stored, and are read as the "
+            f"fill value {grid.fill}"
+            for grid in grids
+            if grid.absent
+        ]
+        packed = [
+            grid.name for grid in grids if {"scale_factor", "add_offset"} & {*grid.array.attrs}
+        ]
+        if packed:
+            found.append(f"{', '.join(packed)}: scale_factor and add_offset are not applied")
+        return (*self._notes, *found)
 
     def _digest(self) -> str:
         digest = hashlib.sha256()

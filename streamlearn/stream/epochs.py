@@ -146,10 +146,7 @@ class Epochs:
                 curve.append((self._learned, loss))
             governor.tell(BatchLearned(governor.seconds, epoch + 1, number, self._learned, loss))
         if self._learned == before:
-            raise DataError(
-                f"there is no row to learn from: of {self.rows.read:,} rows read, "
-                f"{self.rows.filtered:,} were filtered by where= and {self.rows.held_out:,} held out"
-            )
+            raise DataError(f"there is no row to learn from: {self.rows.shown()}")
         scores = self._score(held)
         loss = meter.value()
         governor.tell(EpochEnded(governor.seconds, epoch + 1, loss, meter.name, scores))

@@ -11,7 +11,7 @@ from typing import Any
 from streamlearn.chunk import Chunk
 from streamlearn.plan.holdout import held_out
 from streamlearn.source.base import Fragment
-from streamlearn.source.dataset import Dataset
+from streamlearn.source.dataset import Dataset, LeftOut
 from streamlearn.stream.governor import Governor
 from streamlearn.stream.prefetch import ordered
 
@@ -26,13 +26,31 @@ class RowCount:
     learned: int = 0
     held_out: int = 0
     filtered: int = 0
+    """Left out by the user's own condition."""
+    missing: int = 0
+    """Left out for a missing value, where that was asked for."""
     rejected: int = 0
+    """Left out because they cannot be used."""
 
     def check(self) -> None:
         """Make sure that no row is unaccounted for."""
-        known = self.learned + self.held_out + self.filtered + self.rejected
+        known = self.learned + self.held_out + self.filtered + self.missing + self.rejected
         if known != self.read:
             raise AssertionError(f"{self.read} rows read, but {known} accounted for")
+
+    def add(self, other: RowCount) -> None:
+        """Count what another has counted."""
+        for name, rows in vars(other).items():
+            setattr(self, name, getattr(self, name) + rows)
+
+    def shown(self) -> str:
+        """Say it in words, without what there was none of."""
+        named = {name.replace("_", " "): rows for name, rows in vars(self).items()}
+        return ", ".join(
+            f"{name} {rows:,}"
+            for name, rows in named.items()
+            if rows or name in ("read", "learned")
+        )
 
 
 @dataclass(frozen=True)
@@ -42,7 +60,9 @@ class Part:
     learn: Chunk | None
     held: Chunk | None
     read: int
-    """Rows of the source this part covers, filtered ones included."""
+    """Rows of the source this part covers, those left out included."""
+    left_out: LeftOut | None = None
+    """At the end of a fragment: what was left out of it."""
 
 
 @dataclass
@@ -94,7 +114,10 @@ class Reader:
         end = fragment.first + fragment.rows
         while True:
             size = self.governor.chunk_rows
-            stream = self.dataset.read(fragment, self.features, size, roles=self.roles)
+            left_out = LeftOut()
+            stream = self.dataset.read(
+                fragment, self.features, size, roles=self.roles, left_out=left_out
+            )
             with closing(stream) as chunks:
                 for chunk in chunks:
                     if chunk.rows[-1] < done:
@@ -108,8 +131,8 @@ class Reader:
                         break
                 else:
                     break
-        if done < end:
-            yield Part(None, None, end - done)
+        if done < end or left_out != LeftOut():
+            yield Part(None, None, end - done, left_out)
 
     def _split(self, chunk: Chunk, read: int) -> Part:
         if not self.validation:
@@ -127,7 +150,10 @@ def count_part(part: Part, rows: RowCount) -> None:
     rows.read += part.read
     rows.learned += learned
     rows.held_out += held
-    rows.filtered += part.read - learned - held
+    left_out = part.left_out or LeftOut()
+    rows.missing += left_out.missing
+    rows.rejected += left_out.rejected
+    rows.filtered += part.read - learned - held - left_out.missing - left_out.rejected
 
 
 def locate_error(dataset: Dataset, chunk: Chunk, row: Any) -> str:

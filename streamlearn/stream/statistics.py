@@ -12,6 +12,7 @@ import pyarrow as pa
 from streamlearn.chunk import Chunk
 from streamlearn.errors import CellError, DataError
 from streamlearn.learn.graph import Node, PassState
+from streamlearn.learn.profiler import Profiler
 from streamlearn.learn.target import TargetProfile
 from streamlearn.source.base import Fragment
 from streamlearn.source.dataset import Dataset
@@ -30,6 +31,7 @@ class Statistics:
 
     state: PassState = field(default_factory=PassState)
     profile: TargetProfile | None = None
+    columns: Profiler | None = None
     rows: RowCount = field(default_factory=RowCount)
     sample: Any = None
     """The first rows, as read."""
@@ -46,6 +48,7 @@ def statistics_pass(
     watch: Watch | None = None,
     *,
     rows: int,
+    new_columns: Callable[[], Profiler] | None = None,
 ) -> Statistics:
     """Read all rows once; accumulate fragment by fragment, merge in source order.
 
@@ -59,18 +62,29 @@ def statistics_pass(
         May raise to end the pass.
     rows : int
         Of a block: part of the mathematics, as sums are rounded block by block.
+    new_columns : callable or None
+        Makes an empty profile of the columns, if it is wanted.
     """
-    found = Statistics(profile=new_profile() if new_profile else None)
+
+    def start() -> Statistics:
+        return Statistics(
+            profile=new_profile() if new_profile else None,
+            columns=new_columns() if new_columns else None,
+        )
+
+    found = start()
 
     working: dict[int, PassState] = {}
 
     def work(fragment: Fragment) -> Iterator[int | Statistics]:
-        mine = Statistics(profile=new_profile() if new_profile else None)
+        mine = start()
         working[fragment.index] = mine.state
         blocks = Rebatcher(rows)
         for part in reader.fragment(fragment):
             count_part(part, mine.rows)
             if part.learn is not None:
+                if mine.columns is not None:
+                    mine.columns.update(part.learn.X, part.learn.y, part.learn.rows)
                 for block in blocks.push(part.learn):
                     _learn(mine, root, block, reader.dataset)
             yield part.read
@@ -96,12 +110,11 @@ def statistics_pass(
                 continue
             working.pop(min(working))
             found.state.merge(item.state)
-            found.rows.read += item.rows.read
-            found.rows.learned += item.rows.learned
-            found.rows.held_out += item.rows.held_out
-            found.rows.filtered += item.rows.filtered
+            found.rows.add(item.rows)
             if found.profile is not None and item.profile is not None:
                 found.profile.merge(item.profile)
+            if found.columns is not None and item.columns is not None:
+                found.columns.merge(item.columns)
             if found.sample is None:
                 found.sample = item.sample
     found.rows.check()
@@ -117,6 +130,8 @@ def _learn(mine: Statistics, root: Node | None, block: Chunk, dataset: Dataset) 
     try:
         if mine.profile is not None and block.y is not None:
             mine.profile.update(block.y, block.rows)
+        if mine.columns is not None:
+            mine.columns.update_block(block.X, block.y)
         if root is not None:
             root.visit(block.X, block.y, block.weight, mine.state, False)
     except CellError as error:

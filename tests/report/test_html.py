@@ -90,6 +90,7 @@ def test_page_is_complete_and_small(result: Result, html: str) -> None:
     order = [
         "What was asked",
         "Rows",
+        "Data",
         "Pipeline",
         "The plan, and what happened",
         "Learning",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import os
+from functools import partial
 
 import numpy as np
 import pyarrow as pa
@@ -29,7 +30,7 @@ def chunk_span(path, column):
 def sizes_of(path, column=0):
     handle = os.open(path, os.O_RDONLY)
     try:
-        return page_sizes(handle, *chunk_span(path, column))
+        return page_sizes(partial(os.pread, handle), *chunk_span(path, column))
     finally:
         os.close(handle)
 
@@ -75,7 +76,7 @@ def test_bytes_that_are_no_page_header_are_no_crash(data):
     handle = os.memfd_create("page")
     try:
         os.write(handle, data)
-        found = page_sizes(handle, 0, len(data))
+        found = page_sizes(partial(os.pread, handle), 0, len(data))
         assert found is None or found.decoded >= 0
     finally:
         os.close(handle)

@@ -50,7 +50,7 @@ rng = np.random.default_rng(0)
 
 
 def check_boxes(path, values, direct):
-    grid = Grid(zarr.open_array(path, mode="r"), "x")
+    grid = Grid(zarr.open_array(path, mode="r"), "x", fill_absent=True)
     assert grid.direct == direct
     reader = GridReader(grid)
     for _ in range(10):
@@ -239,14 +239,10 @@ def test_cut_and_damaged_chunks_are_named(tmp_path, packed):
     array[...] = values
     file = tmp_path / "a" / "c" / "2" / "0"
     whole = file.read_bytes()
-    data = sl.scan(tmp_path / "a")
 
     def read():
-        return [
-            chunk
-            for fragment in data.fragments
-            for chunk in data.read(fragment, data.features.names, 1_000)
-        ]
+        data = sl.scan(tmp_path / "a")
+        return [c for f in data.fragments for c in data.read(f, data.features.names, 1_000)]
 
     file.write_bytes(whole[:-5])
     with pytest.raises(SourceError, match=r"c/2/0"):
@@ -257,6 +253,34 @@ def test_cut_and_damaged_chunks_are_named(tmp_path, packed):
             read()
     file.write_bytes(b"")
     with pytest.raises(SourceError, match=r"c/2/0"):
+        read()
+
+
+@pytest.mark.parametrize("shards", [None, (40, 4)])
+def test_chunks_that_come_go_or_change_after_opening_are_named(tmp_path, shards):
+    values = rng.random((100, 4))
+    path = tmp_path / "a"
+    options = {"chunks": (20, 4), "shards": shards, "dtype": "f8", "fill_value": np.nan}
+    zarr.create_array(path, shape=values.shape, **options)[...] = values
+    (path / "c" / "1" / "0").unlink()
+    data = sl.scan(path)
+    file = path / "c" / "2" / "0"
+    whole = file.read_bytes()
+
+    def read():
+        return [c for f in data.fragments for c in data.read(f, data.features.names, 1_000)]
+
+    assert sum(map(len, read())) == 100
+    file.unlink()
+    with pytest.raises(SourceError, match="has gone since"):
+        read()
+    file.write_bytes(whole)
+    os.utime(file, ns=(0, 2**62))
+    with pytest.raises(SourceError, match=r"c/2/0.*written after"):
+        read()
+    os.utime(file, ns=(0, 0))
+    (path / "c" / "1" / "0").write_bytes(whole)
+    with pytest.raises(SourceError, match=r"c/1/0.*written after"):
         read()
 
 
@@ -329,3 +353,59 @@ def test_the_ocean_cube_gives_the_model_of_its_arrays_in_memory(shared):
             break
         model.partial_fit(X[start : start + 32_768], y[start : start + 32_768])
     np.testing.assert_allclose(result.estimator[-1].coef_, model.coef_, rtol=1e-9)
+
+
+@pytest.mark.parametrize("how", ["direct", "by zarr", "shards"])
+def test_a_chunk_that_is_not_stored_is_an_error_unless_it_is_known_to_be_fill(tmp_path, how):
+    values = rng.random((100, 4))
+    options = {"zarr_format": 2, "order": "F"} if how == "by zarr" else {}
+    if how == "shards":
+        options["shards"] = (40, 4)
+    array = zarr.create_array(
+        tmp_path / "a", shape=values.shape, chunks=(20, 4), dtype="f8", **options
+    )
+    array[...] = values
+    (tmp_path / "a" / ("2.0" if how == "by zarr" else "c/2/0")).unlink()
+
+    def read(**given):
+        data = sl.scan(tmp_path / "a", **given)
+        return data, [c.X for f in data.fragments for c in data.read(f, data.features.names, 33)]
+
+    with pytest.raises(SourceError, match=r"not stored; if they are all 0\.0.*fill_absent=True"):
+        read()
+    data, parts = read(fill_absent=True)
+    start = 80 if how == "shards" else 40
+    expected = values.copy()
+    expected[start : start + 20] = 0
+    np.testing.assert_array_equal(np.concatenate(parts), expected)
+    assert "are read as the fill value 0.0" in data.source.notes([])[0]
+
+
+def test_absent_chunks_of_NaN_are_missing_values_and_counted(tmp_path):
+    values = rng.random((100, 3))
+    store = zarr.create_group(tmp_path / "a.zarr")
+    for at, name in enumerate("aby"):
+        store.create_array(
+            name, shape=(100,), chunks=(10,), dtype="f8", fill_value=np.nan, dimension_names=("t",)
+        )[...] = values[:, at]
+    (tmp_path / "a.zarr" / "a" / "c" / "3").unlink()
+    data = sl.scan(tmp_path / "a.zarr", target="y", drop_missing=True)
+    rows = sl.fit(SGDRegressor(), data).rows
+    assert (rows.read, rows.missing, rows.learned) == (100, 10, 90)
+    assert "1 of its chunk files are not stored" in data.source.notes(["a", "b", "y"])[0]
+
+
+def test_the_command_line_learns_from_the_ocean_cube(shared, tmp_path):
+    import json
+
+    from click.testing import CliRunner
+
+    from streamlearn.cli.main import cli
+
+    path = shared / "ocean_zarr" / "cube-5-100-200.zarr"
+    words = "--target conc_tsm --features conc_chl,kd489 --model sgd-regressor --drop-missing"
+    run = tmp_path / "run"
+    found = CliRunner().invoke(cli, ["fit", str(path), *words.split(), "-o", str(run), "--json"])
+    assert found.exit_code == 0, found.output
+    rows = json.loads((run / "metrics.json").read_text())["rows"]
+    assert (rows["read"], rows["learned"], rows["missing"]) == (10_000_000, 1_158_658, 8_841_342)

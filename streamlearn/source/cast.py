@@ -1,0 +1,61 @@
+"""A stored column as the type that was settled for it."""
+
+from __future__ import annotations
+
+import pyarrow as pa
+
+from streamlearn.errors import DataError
+from streamlearn.source.base import Fragment
+
+__all__ = ["decoded", "settled", "stored_type"]
+
+
+def stored_type(type_: pa.DataType) -> pa.DataType:
+    """Return the type that a stored type is read as where nothing else is said.
+
+    Decimals are read as double, which scikit-learn computes in: 15 digits are kept, and of more
+    the nearest double.
+    """
+    value = type_.value_type if pa.types.is_dictionary(type_) else type_
+    return pa.float64() if pa.types.is_decimal(value) else type_
+
+
+def decoded(column: pa.Array) -> pa.Array:
+    """Return a column without its dictionary."""
+    return column.dictionary_decode() if pa.types.is_dictionary(column.type) else column
+
+
+def settled(column: pa.Array, wanted: pa.DataType, name: str, part: Fragment, row: int) -> pa.Array:
+    """Cast a column, and refuse the value that would not survive it.
+
+    Parameters
+    ----------
+    row : int
+        Of the column's first value in its row group, for messages.
+
+    Raises
+    ------
+    DataError
+        Naming file, row group, row, column and value.
+    """
+    if column.type.equals(wanted):
+        return column
+    column = decoded(column)
+    try:
+        return column.cast(wanted)
+    except pa.ArrowException as error:
+        bad = _first_bad(column, wanted)
+        raise DataError(
+            f"{part.path}, row group {part.part}, row {row + bad}: column {name!r} holds "
+            f"{column[bad].as_py()!r} ({column.type}), which is not {wanted}; choose another type "
+            f"with schema= or --schema {name}=TYPE"
+        ) from error
+
+
+def _first_bad(column: pa.Array, wanted: pa.DataType) -> int:
+    for index in range(len(column)):
+        try:
+            column.slice(index, 1).cast(wanted)
+        except pa.ArrowException:
+            return index
+    return 0
