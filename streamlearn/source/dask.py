@@ -26,7 +26,9 @@ __all__ = ["DaskArraySource", "DaskFrameSource", "is_dask_array", "is_dask_frame
 
 _FRAME_FACTOR = 3
 """A partition while it is computed, in units of what it is afterwards."""
-_FIXED_BYTES = 16 << 20
+_FIXED_BYTES = 48 << 20
+"""What reading and parsing hold besides, such as the text of a block of CSV (measured)."""
+_ARRAY_FIXED_BYTES = 16 << 20
 
 
 def is_dask_frame(data: Any) -> bool:
@@ -303,7 +305,7 @@ class DaskArraySource:
         copies = 2 if self._X.numblocks[1] == 1 else 3
         note = f"largest block: {format_bytes(held)}; .rechunk((rows, -1)) makes smaller ones"
         row = 16.0 + self._row_bytes
-        return ReaderCost((4 << 20) + copies * held, row, row, note)
+        return ReaderCost(_ARRAY_FIXED_BYTES + copies * held, row, row, note)
 
     def read(self, fragment: Fragment, columns: Sequence[str], rows: int) -> Iterator[Chunk]:
         """See `streamlearn.source.base.Source.read`."""
