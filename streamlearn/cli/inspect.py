@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from streamlearn.cli.options import open_dataset
+from streamlearn.cli.options import file_options, open_dataset
 from streamlearn.sizes import format_bytes
 
 __all__ = ["command"]
@@ -16,17 +16,22 @@ __all__ = ["command"]
 @click.command(short_help="Show what the data is.")
 @click.argument("data", nargs=-1, required=True)
 @click.option("--schema", multiple=True, metavar="COLUMN=TYPE", help="Type that settles drift.")
+@file_options
 @click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
 @click.option("--debug", is_flag=True, help="Show the stack trace of errors.")
 def command(data: tuple[str, ...], schema: tuple[str, ...], **options: Any) -> int:
-    """Show schema, rows, bytes, fragments and drift of DATA; reads metadata only."""
+    """Show schema, rows, bytes, fragments and drift of DATA; reads metadata only, of text files all."""
     nothing = dict.fromkeys(("target", "features", "weight", "where"))
-    dataset = open_dataset(data, {**nothing, "derive": (), "schema": schema})
+    dataset = open_dataset(data, {**options, **nothing, "derive": (), "schema": schema})
     source = dataset.source
     reconciled = getattr(source, "reconciled", None)
     trouble = []
     if reconciled is not None:
         trouble = [*reconciled.conflicts.values(), *reconciled.gaps.values()]
+    faults = getattr(source, "faults", [])
+    shown = [str(fault) for fault in faults[:10]]
+    if len(faults) > len(shown):
+        shown.append(f"and {len(faults) - len(shown):,} more")
     cost = source.cost(source.schema.names)
     facts: dict[str, Any] = {
         "rows": dataset.rows,
@@ -38,6 +43,7 @@ def command(data: tuple[str, ...], schema: tuple[str, ...], **options: Any) -> i
         "schema": {field.name: str(field.type) for field in source.schema},
         "drift": list(source.notes(source.schema.names)),
         "conflicts": trouble,
+        "faults": [str(fault) for fault in faults],
         "fingerprint": source.fingerprint,
     }
     if options["as_json"]:
@@ -52,7 +58,11 @@ def command(data: tuple[str, ...], schema: tuple[str, ...], **options: Any) -> i
     width = max((len(field.name) for field in source.schema), default=0)
     for field in source.schema:
         click.echo(f"  {field.name:<{width}}  {field.type}")
-    for title, lines in (("Notes", facts["drift"]), ("Conflicts", trouble)):
+    for title, lines in (
+        ("Notes", facts["drift"]),
+        ("Conflicts", trouble),
+        ("Rows that cannot be used", shown),
+    ):
         if lines:
             click.echo(f"\n{title}")
         for line in lines:
