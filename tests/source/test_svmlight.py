@@ -37,8 +37,8 @@ def whole(data, rows=1_000_000):
 @pytest.mark.parametrize("rows", [1_000_000, 3])
 def test_the_matrix_is_that_of_scikit_learn(zero_based, rows, tmp_path, blocks):
     path = tmp_path / "a.svm"
-    dump_svmlight_file(X, Y, path, zero_based=zero_based, comment="made\nby a test")
-    expected, labels = load_svmlight_file(path)
+    dump_svmlight_file(X, Y, str(path), zero_based=zero_based, comment="made\nby a test")
+    expected, labels = load_svmlight_file(str(path))
     data = sl.scan(path)
     assert data.has_target
     assert data.target_field.type == pa.float64()
@@ -46,7 +46,7 @@ def test_the_matrix_is_that_of_scikit_learn(zero_based, rows, tmp_path, blocks):
     found = whole(data, rows)
     np.testing.assert_array_equal(found.rows, np.arange(500))
     np.testing.assert_array_equal(found.y, labels)
-    assert (found.X != expected).nnz == 0
+    assert (expected != found.X).nnz == 0
     assert found.X.has_sorted_indices
 
 
