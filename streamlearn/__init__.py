@@ -6,23 +6,26 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from streamlearn.conversion import Conversion
     from streamlearn.errors import StreamlearnError
     from streamlearn.evaluation import Evaluation
     from streamlearn.prepare.dates import DateFeatures
     from streamlearn.result import Result, load
-    from streamlearn.run import evaluate, explain, fit
+    from streamlearn.run import convert, evaluate, explain, fit
     from streamlearn.source.dataset import Dataset
     from streamlearn.source.scan import scan
 
 __version__ = "0.1.0"
 
 __all__ = [
+    "Conversion",
     "Dataset",
     "DateFeatures",
     "Evaluation",
     "Result",
     "StreamlearnError",
     "__version__",
+    "convert",
     "evaluate",
     "explain",
     "fit",
@@ -31,11 +34,13 @@ __all__ = [
 ]
 
 _PLACES = {
+    "Conversion": ("streamlearn.conversion", "Conversion"),
     "Dataset": ("streamlearn.source.dataset", "Dataset"),
     "DateFeatures": ("streamlearn.prepare.dates", "DateFeatures"),
     "Evaluation": ("streamlearn.evaluation", "Evaluation"),
     "Result": ("streamlearn.result", "Result"),
     "StreamlearnError": ("streamlearn.errors", "StreamlearnError"),
+    "convert": ("streamlearn.run", "convert"),
     "evaluate": ("streamlearn.run", "evaluate"),
     "explain": ("streamlearn.run", "explain"),
     "fit": ("streamlearn.run", "fit"),

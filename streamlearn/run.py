@@ -12,6 +12,7 @@ from functools import partial
 from typing import Any, TypeVar
 
 from streamlearn.bundle import save_run, staged
+from streamlearn.conversion import Conversion, Converting, ConvertOptions
 from streamlearn.errors import MemoryBudgetError
 from streamlearn.evaluation import Evaluating, Evaluation
 from streamlearn.fitting import Fitting
@@ -30,7 +31,7 @@ from streamlearn.stream.probe import Probe, make_probe
 from streamlearn.stream.reclaim import lean_arrow, trim_malloc, unmap_libraries
 from streamlearn.stream.timeline import Recorder
 
-__all__ = ["evaluate", "explain", "fit"]
+__all__ = ["convert", "evaluate", "explain", "fit"]
 
 T = TypeVar("T")
 
@@ -274,6 +275,122 @@ def evaluate(
                 lag=2 * memory.readers + 2,
             )
             return evaluating.run(memory, governor, recorder)
+    finally:
+        probe.close()
+
+
+def convert(
+    data: Any,
+    dst: str | os.PathLike[str],
+    *,
+    format: str | None = None,  # noqa: A002 - the word users know
+    memory_budget: str | int | None = "auto",
+    hard_limit: bool = False,
+    shuffle: bool = False,
+    random_state: int = 0,
+    compression: str = "zstd",
+    row_group_bytes: str | int | None = None,
+    rows_per_file: int | None = None,
+    shards: bool | str | int = False,
+    overwrite: bool = False,
+    chunk_size: int | None = None,
+    threads: int | None = None,
+    scratch_dir: str | os.PathLike[str] | None = None,
+    listeners: Sequence[Listener] = (),
+) -> Conversion:
+    """Write data anew, to parquet or zarr, inside a memory budget.
+
+    Features, target and weight are written; computed columns and the condition on rows are
+    applied. The output is complete or not there at all, and its bytes depend on the data as stored
+    and on the options of the format, never on budget, chunk size or threads.
+
+    Parameters
+    ----------
+    data : Dataset, or what `streamlearn.scan` takes
+    dst : path
+        ``"trips.parquet"`` is one file, ``"trips/"`` a folder of files ``part-00000.parquet``, ...,
+        and ``"trips.zarr"`` a store (version 3): a group with ``X`` of shape (rows, columns), and
+        ``y`` and ``sample_weight`` of shape (rows,) where there are a target and a weight.
+    format : {"parquet", "zarr"}, optional
+        Where the name does not tell.
+    memory_budget, hard_limit, chunk_size, threads, listeners
+        As for `fit`.
+    shuffle : bool, default False
+        Put all rows in random order, by way of the disk: every order is as likely as any other.
+    random_state : int, default 0
+        Seed of that order.
+    compression : str, default "zstd"
+        Of parquet ``"zstd"``, ``"snappy"``, ``"gzip"``, ``"lz4"``, ``"brotli"`` or ``"none"``; of
+        zarr ``"zstd"``, ``"gzip"`` or ``"none"``.
+    row_group_bytes : str or int, default "32MiB"
+        Decoded bytes of a row group of parquet.
+    rows_per_file : int, optional
+        For a folder of parquet files; by default 16 row groups make a file.
+    shards : bool, str or int, default False
+        Put chunks of zarr together in shards of so many decoded bytes; True is ``"64MiB"``.
+    overwrite : bool, default False
+        Replace an earlier output; nothing else is ever replaced.
+    scratch_dir : path, optional
+        Where rows are kept while they are shuffled; the system's temporary folder by default.
+
+    Returns
+    -------
+    Conversion
+        Rows, bytes, memory and seconds.
+
+    Raises
+    ------
+    MemoryBudgetError
+        If it does not fit, before the first row is read.
+    UsageError
+        If something stands at ``dst``, or columns that are no numbers are to go to zarr.
+    DataError
+        If a value cannot be written; the message says where it is.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> import numpy as np
+    >>> X = np.arange(6.0).reshape(3, 2)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     done = convert((X, np.array([0, 1, 0])), f"{folder}/small.parquet")
+    ...     back = scan(f"{folder}/small.parquet", target="target")
+    >>> done.rows.written, back.features.names
+    (3, ['0', '1'])
+    """
+    options = ConvertOptions(
+        format=format,
+        shuffle=shuffle,
+        random_state=random_state,
+        compression=compression,
+        row_group_bytes=row_group_bytes,
+        rows_per_file=rows_per_file,
+        shards=shards,
+        overwrite=overwrite,
+        chunk_size=chunk_size,
+        threads=threads,
+        scratch_dir=scratch_dir,
+    )
+    probe = make_probe()
+    recorder = Recorder(listeners)
+    try:
+        # Not lean_arrow(): between groups memory is given back on purpose, which Arrow's jemalloc
+        # pool does not do when asked (measured), and its default pool does.
+        with ExitStack() as stack:
+            entry = probe.rss()
+            dataset = data if isinstance(data, Dataset) else scan(data)
+            converting = Converting(dataset, dst, options)
+            limit, reserved, memory = _planned(probe, memory_budget, entry, converting.plan)
+            if hard_limit:
+                stack.enter_context(keep_to(limit, reserved))
+            governor = Governor(
+                limit_bytes=limit,
+                chunk_rows=memory.chunk_rows,
+                probe=probe,
+                emit=recorder,
+                lag=2 * memory.readers + 2,
+            )
+            return converting.run(memory, governor, recorder)
     finally:
         probe.close()
 
