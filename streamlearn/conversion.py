@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -17,15 +17,16 @@ from streamlearn.errors import MemoryBudgetError, SourceError, UsageError
 from streamlearn.plan.job import cores
 from streamlearn.plan.memory import Demand, MemoryPlan, plan_memory
 from streamlearn.sizes import format_bytes, format_seconds, parse_bytes
-from streamlearn.source.base import Fragment
+from streamlearn.source.arrays import ArraySource
 from streamlearn.source.dataset import Dataset
+from streamlearn.source.tables import TableSource
 from streamlearn.stream.events import PassEnded, PassStarted
 from streamlearn.stream.governor import Governor, MemoryUse
 from streamlearn.stream.reader import Reader, RowCount, count_part
 from streamlearn.stream.reclaim import release_arrow
 from streamlearn.stream.scratch import check_free_disk
 from streamlearn.stream.timeline import MemoryReport, Recorder
-from streamlearn.write.base import Written, naming_a_full_disk
+from streamlearn.write.base import Written
 from streamlearn.write.groups import groups
 from streamlearn.write.layout import Layout
 from streamlearn.write.parquet import ParquetWriter
@@ -145,7 +146,7 @@ class Converting:
     ) -> None:
         self._place = find_place(path, options.format)
         self._place.refuse_occupied(overwrite=options.overwrite)
-        self._place.refuse_inputs(fragment.path for fragment in data.fragments)
+        self._place.refuse_inputs(_stored_paths(data))
         self._options = options
         self._layout = Layout(data)
         self._writer = _writer(self._layout, self._place, options)
@@ -154,7 +155,7 @@ class Converting:
         if options.shuffle:
             if options.random_state < 0:
                 raise UsageError(f"random_state must be 0 or more, not {options.random_state}")
-            row = self._layout.cost().chunk_row_bytes
+            row = self._layout.row_bytes()
             self._buckets = plan_buckets(data.rows, row, len(self._layout.schema))
 
     def plan(self, limit_bytes: int, reserved_bytes: int) -> MemoryPlan:
@@ -173,7 +174,9 @@ class Converting:
         try:
             return planned()
         except MemoryBudgetError:
-            direct, self._layout = self._layout, self._layout.lean()
+            folder = self._options.scratch_dir
+            scratch = None if folder is None else os.fspath(folder)
+            direct, self._layout = self._layout, self._layout.lean(scratch)
             try:
                 return planned()
             except MemoryBudgetError:
@@ -218,17 +221,16 @@ class Converting:
             if shuffler is not None:
                 stack.enter_context(closing(shuffler))
             stack.callback(self._writer.abandon)
-            remedy = "nothing was left there; make room, or choose another place"
-            with naming_a_full_disk(self._place.path, remedy):
+            with self._place.naming_a_full_disk():
                 self._writer.begin(place)
             batches = stack.enter_context(closing(self._read(memory, governor, rows, shuffler)))
             for group in groups(batches, self._writer.size):
-                with naming_a_full_disk(self._place.path, remedy):
+                with self._place.naming_a_full_disk():
                     self._writer.append(group)
                 del group
                 # Else the allocator holds this group while the next is gathered.
                 release_arrow()
-            with naming_a_full_disk(self._place.path, remedy):
+            with self._place.naming_a_full_disk():
                 written = self._writer.finish()
             self._check(written, rows)
         use = MemoryUse(
@@ -245,7 +247,7 @@ class Converting:
             "zarr" if self._place.kind == "zarr" else "parquet",
             ConvertedRows(rows.read, written.rows, rows.filtered - rejected, rejected),
             written.files,
-            _stored_bytes(self._layout.data.fragments),
+            _stored_bytes(self._layout.data),
             written.size_bytes,
             recorder.memory(use),
             governor.seconds,
@@ -347,15 +349,23 @@ def _writer(layout: Layout, place: Place, options: ConvertOptions) -> ParquetWri
     )
 
 
-def _stored_bytes(fragments: Sequence[Fragment]) -> int:
+def _stored_paths(data: Dataset) -> list[str]:
+    """Return the files and stores that are read; none for what is in memory."""
+    in_memory = {"array": ArraySource, "table": TableSource}
+    paths = dict.fromkeys(fragment.path for fragment in data.fragments)
+    return [
+        path
+        for path in paths
+        if not (path in in_memory and isinstance(data.source, in_memory[path]))
+        and os.path.exists(path)
+    ]
+
+
+def _stored_bytes(data: Dataset) -> int:
     total = 0
-    for path in {fragment.path for fragment in fragments}:
-        if os.path.isdir(path):
-            total += sum(
-                os.stat(os.path.join(folder, file)).st_size
-                for folder, _, files in os.walk(path)
-                for file in files
-            )
-        elif os.path.exists(path):
-            total += os.stat(path).st_size
+    for path in _stored_paths(data):
+        inside = [
+            os.path.join(folder, file) for folder, _, files in os.walk(path) for file in files
+        ]
+        total += sum(os.stat(file).st_size for file in inside or [path])
     return total

@@ -6,6 +6,7 @@ Rows of a matrix travel as one column of lists of fixed size, with target and we
 from __future__ import annotations
 
 import copy
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -16,9 +17,12 @@ from streamlearn.chunk import Chunk, Field
 from streamlearn.errors import DataError, UsageError
 from streamlearn.source.base import ReaderCost
 from streamlearn.source.dataset import Dataset
+from streamlearn.source.tables import TableSource
+from streamlearn.write.groups import fixed_bytes, row_sizes
 
 __all__ = ["Layout"]
 
+_SAMPLED_PARTS, _SAMPLED_ROWS = 32, 512
 _MATRIX, _TARGET, _WEIGHT = "X", "target", "weight"
 
 
@@ -72,10 +76,30 @@ class Layout:
         """Bytes one reader holds."""
         return self.data.cost(self.names)
 
-    def lean(self) -> Layout:
+    def row_bytes(self) -> float:
+        """Return decoded bytes of a row as it travels, by the data alone."""
+        widths = [fixed_bytes(kind) for kind in self.schema.types]
+        known = float(sum(width for width in widths if width is not None))
+        if None not in widths:
+            return known + 8
+        if isinstance(self.data.source, TableSource):
+            return self._sampled_bytes()
+        return max(known + 8, self.cost().chunk_row_bytes)
+
+    def _sampled_bytes(self) -> float:
+        """Look at rows of a table in memory: it says nothing of how long its texts are."""
+        parts = self.data.fragments
+        sizes = [
+            float(np.mean(row_sizes(self.batch(chunk))))
+            for part in parts[:: max(1, len(parts) // _SAMPLED_PARTS)]
+            for chunk in islice(self.data.read(part, self.names, _SAMPLED_ROWS), 1)
+        ]
+        return 8 + float(np.mean(sizes)) if sizes else 8.0
+
+    def lean(self, scratch_dir: str | None) -> Layout:
         """Return the same columns, read with as little memory as can be."""
         found = copy.copy(self)
-        found.data = self.data.lean(None)
+        found.data = self.data.lean(scratch_dir)
         return found
 
     def batch(self, chunk: Chunk) -> pa.RecordBatch:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 from streamlearn.errors import UsageError
+from streamlearn.write.base import naming_a_full_disk
 
 __all__ = ["Place", "find_place"]
 
@@ -59,7 +60,7 @@ class Place:
                 "overwrite=True or --overwrite"
             )
 
-    def refuse_inputs(self, paths: Iterator[str]) -> None:
+    def refuse_inputs(self, paths: Iterable[str]) -> None:
         """Refuse a place that the data is read from.
 
         Raises
@@ -69,7 +70,7 @@ class Place:
         own = os.path.realpath(self.path)
         for path in paths:
             read = os.path.realpath(path)
-            if os.path.exists(read) and own in (read, *map(str, Path(read).parents)):
+            if own in (read, *map(str, Path(read).parents)):
                 raise UsageError(
                     f"{self.path} is where the data is read from ({path}); an input is never "
                     "replaced: choose another place"
@@ -78,6 +79,11 @@ class Place:
                 raise UsageError(
                     f"{self.path} is inside of {path}, which is read; choose another place"
                 )
+
+    def naming_a_full_disk(self) -> AbstractContextManager[None]:
+        """Say that this is the disk which is full, where that is so."""
+        remedy = "nothing was left there; make room, or choose another place"
+        return naming_a_full_disk(self.path, remedy)
 
     def _is_empty_folder(self) -> bool:
         return self.path.is_dir() and not any(self.path.iterdir())
@@ -105,7 +111,8 @@ class Place:
             if self.kind != "file":
                 made.mkdir()
             yield made
-            _sync(made)
+            with self.naming_a_full_disk():
+                _sync(made)
             self.refuse_occupied(overwrite=overwrite)
             _swap(made, self.path, stage / "before")
             _sync_folder(folder)
@@ -187,22 +194,22 @@ def _swap(made: Path, path: Path, before: Path) -> None:
 def _sync(made: Path) -> None:
     """Make sure it is on the disk, before it is shown."""
     if not made.is_dir():
-        _sync_one(made, os.O_RDONLY)
+        _sync_one(made)
         return
     for folder, _, files in os.walk(made):
         for file in files:
-            _sync_one(Path(folder, file), os.O_RDONLY)
+            _sync_one(Path(folder, file))
         _sync_folder(Path(folder))
 
 
 def _sync_folder(folder: Path) -> None:
     if os.name == "posix":
-        _sync_one(folder, os.O_RDONLY)
+        _sync_one(folder)
 
 
-def _sync_one(path: Path, flags: int, sync: Callable[[int], None] = os.fsync) -> None:
-    handle = os.open(path, flags)
+def _sync_one(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
     try:
-        sync(handle)
+        os.fsync(handle)
     finally:
         os.close(handle)
