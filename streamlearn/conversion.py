@@ -20,7 +20,7 @@ from streamlearn.sizes import format_bytes, format_seconds, parse_bytes
 from streamlearn.source.arrays import ArraySource
 from streamlearn.source.dataset import Dataset
 from streamlearn.source.tables import TableSource
-from streamlearn.stream.events import PassEnded, PassStarted
+from streamlearn.stream.events import PassEnded, PassStarted, Warned
 from streamlearn.stream.governor import Governor, MemoryUse
 from streamlearn.stream.reader import Reader, RowCount, count_part
 from streamlearn.stream.reclaim import release_arrow
@@ -82,6 +82,8 @@ class Conversion:
     bytes_written: int
     memory: MemoryReport
     seconds: float
+    notes: tuple[str, ...] = ()
+    """What opening the data found worth telling, such as drift between files."""
 
     def to_json(self, path: str | os.PathLike[str] | None = None) -> str:
         """Return the numbers as JSON, and write them to a file if one is named."""
@@ -98,6 +100,7 @@ class Conversion:
                 if key.endswith("_bytes") or key == "exact"
             },
             "seconds": self.seconds,
+            "notes": list(self.notes),
         }
         text = json.dumps(values, indent=2)
         if path is not None:
@@ -114,6 +117,7 @@ class Conversion:
                 f"  bytes   {read}{format_bytes(self.bytes_written)} in {self.files:,} "
                 f"file{'s' if self.files != 1 else ''}",
                 f"  memory  {self.memory}",
+                *(f"  note    {note}" for note in self.notes),
             ]
         )
 
@@ -215,6 +219,8 @@ class Converting:
     def run(self, memory: MemoryPlan, governor: Governor, recorder: Recorder) -> Conversion:
         """Read everything once, and write it."""
         rows = RowCount()
+        for note in self._layout.notes:
+            governor.tell(Warned(governor.seconds, note))
         shuffler = self._shuffler()
         with ExitStack() as stack:
             place = stack.enter_context(self._place.staged(overwrite=self._options.overwrite))
@@ -241,16 +247,19 @@ class Converting:
             governor.exact,
             governor.monitor_s,
         )
-        rejected = sum(fault.rows for fault in getattr(self._layout.data.source, "faults", ()))
+        faults = getattr(self._layout.data.source, "faults", ())
+        rejected = rows.rejected or sum(fault.rows for fault in faults)
+        filtered = rows.read - written.rows - rejected
         return Conversion(
             os.fspath(self._place.path),
             "zarr" if self._place.kind == "zarr" else "parquet",
-            ConvertedRows(rows.read, written.rows, rows.filtered - rejected, rejected),
+            ConvertedRows(rows.read, written.rows, filtered, rejected),
             written.files,
             _stored_bytes(self._layout.data),
             written.size_bytes,
             recorder.memory(use),
             governor.seconds,
+            self._layout.notes,
         )
 
     def _shuffler(self) -> Shuffler | None:

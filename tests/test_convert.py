@@ -193,6 +193,20 @@ def test_features_target_and_weight_are_written_and_the_condition_applied(tmp_pa
     }  # fmt: skip
 
 
+def test_what_is_not_written_as_it_is_stored_is_told(tmp_path):
+    frame = TABLE.to_pandas().set_index(np.random.default_rng(0).permutation(5_000))
+    frame.to_parquet(tmp_path / "in-0.parquet")
+    frame.astype({"zone": "int64"}).to_parquet(tmp_path / "in-1.parquet")
+    told = []
+    done = sl.convert(f"{tmp_path}/in-*.parquet", tmp_path / "out.parquet", listeners=[told.append])
+    index, drift = done.notes
+    assert "'__index_level_0__': left out" in index
+    assert "zone" in drift
+    assert [event.message for event in told if hasattr(event, "message")] == [index, drift]
+    assert index in repr(done)
+    assert read(tmp_path / "out.parquet")["zone"].type == pa.int64()
+
+
 def test_gaps_in_a_target_are_kept(tmp_path):
     data = sl.scan(pa.table({"a": [1, 2, 3], "y": [1.0, None, float("nan")]}), target="y")
     sl.convert(data, tmp_path / "a.parquet")

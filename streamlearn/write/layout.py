@@ -58,12 +58,23 @@ class Layout:
             self.data.target = self.data.weight = None
             self.data.features = data.schema.select(self.names)
             fields = [(field.name, _plain(field.type)) for field in self.data.features]
+        self.notes = self._notes(data)
+        """What of the data is not written, or not as it is stored."""
         self.target = data.target if not self.is_matrix else _TARGET
         self.weight = data.weight if not self.is_matrix else _WEIGHT
         self.schema = pa.schema(fields)
         """Of the batches on their way."""
         self.columns = self._columns()
         """Of the table that they stand for."""
+
+    def _notes(self, data: Dataset) -> tuple[str, ...]:
+        index = [
+            f"{name!r}: left out, for it is the index of a pandas frame; name it in features= or "
+            "--features to keep it"
+            for name in data.schema.names
+            if name.startswith("__index_level_") and name not in self.names
+        ]
+        return (*index, *data.source.notes(self.data.stored_columns(self.names)))
 
     def _columns(self) -> pa.Schema:
         if not self.is_matrix:
