@@ -20,7 +20,7 @@ from streamlearn.errors import SourceError
 from streamlearn.source.remote import RemoteFile, filesystem
 from streamlearn.source.retry import Breaker, Patience
 
-__all__ = ["Stamp", "Stores", "find_files", "is_remote"]
+__all__ = ["Stamp", "Stores", "file_name", "find_files", "is_remote"]
 
 SUFFIXES = (".parquet", ".parq", ".pq")
 PATIENCE = Patience()
@@ -39,6 +39,17 @@ class Stamp:
 def is_remote(path: str | os.PathLike[str]) -> bool:
     """Whether a path is a URL: ``s3://bucket/a.parquet``, ``http://...``, ``memory://...``."""
     return "://" in os.fspath(path)
+
+
+def file_name(path: str) -> str:
+    """Return the last part of a path or URL; what signs a URL is no part of it.
+
+    Examples
+    --------
+    >>> file_name("https://host/trips/a.parquet?token=x")
+    'a.parquet'
+    """
+    return os.path.basename(urlsplit(path).path if is_remote(path) else path)
 
 
 def find_files(data: str | os.PathLike[str], suffixes: Sequence[str] = SUFFIXES) -> list[str]:

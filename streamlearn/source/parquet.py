@@ -25,7 +25,7 @@ from streamlearn.errors import SchemaError, SourceError, UsageError
 from streamlearn.sizes import format_bytes
 from streamlearn.source.base import Fragment, ReaderCost
 from streamlearn.source.cast import decoded, settled, stored_type
-from streamlearn.source.files import Stamp, Stores, find_files, is_remote
+from streamlearn.source.files import Stamp, Stores, file_name, find_files, is_remote
 from streamlearn.source.footer import (
     check_unchanged,
     open_parquet,
@@ -107,7 +107,7 @@ class ParquetSource:
             metadata, stamp = read_footer(self._stores, file)
             self._stamps[file] = stamp
             digest.update(
-                f"{os.path.basename(file)}|{stamp.size}|{stamp.mark}|"
+                f"{file_name(file)}|{stamp.size}|{stamp.mark}|"
                 f"{metadata.num_rows}|{metadata.num_row_groups};".encode()
             )
             stored = self._schema_of(file, metadata)

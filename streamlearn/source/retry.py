@@ -49,6 +49,8 @@ class Patience:
     longest_s: float = 20.0
     most_failures: int = 8
     """Failures one after the other, over all threads, after which a store is given up."""
+    rest_s: float = 60.0
+    """After which a store that was given up is asked again."""
     wait: Callable[[float], None] = time.sleep
 
     def wait_s(self, failures: int, what: str) -> float:
@@ -75,6 +77,7 @@ class Breaker:
     store: str
     patience: Patience = Patience()
     _failures: int = 0
+    _failed_at: float = 0.0
     _answered: int = 0
     _last: str = ""
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
@@ -130,10 +133,13 @@ class Breaker:
     def _failed(self, shown: str) -> None:
         with self._lock:
             self._failures += 1
+            self._failed_at = time.monotonic()
             self._last = shown
 
     def _check(self, what: str) -> None:
         with self._lock:
+            if time.monotonic() - self._failed_at >= self.patience.rest_s:
+                self._failures = 0
             failures, last = self._failures, self._last
         if failures >= self.patience.most_failures:
             raise NoAnswerError(

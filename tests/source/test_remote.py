@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import pickle
 import threading
 from collections import Counter
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
@@ -311,6 +312,24 @@ def test_a_breaker_counts_failures_in_a_row(monkeypatch):
     with pytest.raises(SourceError, match="s3://bucket is given up after 4 failures"):
         breaker.call("c", ask)
     assert len(waited) == 3
+
+
+def test_a_store_that_was_given_up_is_asked_again_after_a_rest():
+    answers = iter([OSError("reset"), OSError("reset")])
+
+    def ask():
+        found = next(answers, 7)
+        if isinstance(found, Exception):
+            raise found
+        return found
+
+    patience = Patience(tries=2, most_failures=2, rest_s=0.0, wait=lambda _: None)
+    breaker = Breaker("s3://bucket", patience)
+    with pytest.raises(SourceError):
+        breaker.call("a", ask)
+    assert breaker.call("a", ask) == 7
+    copy = pickle.loads(pickle.dumps(Breaker("s3://bucket", Patience())))
+    assert copy.store == "s3://bucket"
 
 
 def test_what_will_not_pass_is_no_passing_trouble():
