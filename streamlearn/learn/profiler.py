@@ -108,9 +108,8 @@ class Profiler:
         if isinstance(X, pa.RecordBatch):
             columns = [*X.columns, *others]
             self._extents.add(columns)
-            self._nulls[: X.num_columns] += [
-                column.null_count for column in columns[: X.num_columns]
-            ]
+            nulls = [column.null_count for column in columns[: X.num_columns]]
+            self._nulls[: X.num_columns] += np.array(nulls, dtype=np.int64)
         else:
             columns = [*X.T, *others]
             self._extents.add_matrix(X, others)
