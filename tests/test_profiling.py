@@ -141,6 +141,14 @@ def test_a_leak_is_a_warning_of_the_fit_and_nothing_else_is():
     assert kinds == {"leakage", "constant", "id"}
 
 
+@pytest.mark.parametrize("target", ["label", "name"])
+def test_where_only_the_target_is_read_it_alone_is_profiled(mixed, target):
+    data = sl.scan(mixed[0], target=target, features=NUMBERS)
+    found = sl.Profile.from_dict(sl.fit(SGDClassifier(), data).manifest["profile"])
+    assert [column.name for column in found.columns] == [target]
+    assert found[target].distinct == 2
+
+
 def test_a_fit_without_a_statistics_pass_has_no_profile():
     rng = np.random.default_rng(0)
     X = rng.normal(size=(200, 2))

@@ -62,7 +62,9 @@ def leaks(name: str, feature: pa.Array, target_name: str, target: pa.Array) -> l
         )
     if not text:
         return []
-    text = f"{name!r} {text}; it is likely the target itself: leave it out with features="
+    text = (
+        f"{name!r} {text}; it is likely the target itself: leave it out (features= or --features)"
+    )
     return [Finding("warning", "leakage", name, text)]
 
 

@@ -109,7 +109,7 @@ class Profiler:
             columns = [*X.columns, *others]
             self._extents.add(columns)
             nulls = [column.null_count for column in columns[: X.num_columns]]
-            self._nulls[: X.num_columns] += np.array(nulls, np.int64)
+            self._nulls[: X.num_columns] += np.array(nulls, dtype=np.int64)
         else:
             columns = [*X.T, *others]
             self._extents.add_matrix(X, others)

@@ -44,12 +44,11 @@ class RowCount:
             setattr(self, name, getattr(self, name) + rows)
 
     def shown(self) -> str:
-        """Say it in words, without what there was none of."""
-        named = {name.replace("_", " "): rows for name, rows in vars(self).items()}
+        """Say it in words."""
         return ", ".join(
-            f"{name} {rows:,}"
-            for name, rows in named.items()
-            if rows or name in ("read", "learned")
+            f"{name.replace('_', ' ')} {rows:,}"
+            for name, rows in vars(self).items()
+            if rows or name != "missing"
         )
 
 
