@@ -172,7 +172,8 @@ class Fitting:
 
     def _profilers(self, names: Sequence[str]) -> Callable[[], Profiler] | None:
         """Profile the columns that the first pass reads; no row is read for it."""
-        if self.number > 1:
+        # Of a sparse matrix a profile would fill every column.
+        if self.number > 1 or hasattr(self.job.data.source, "stored_values"):
             return None
         features = self.job.data.features
         read = features.select(names) if features.named else features

@@ -10,7 +10,7 @@ from typing import Any
 import pyarrow as pa
 
 from streamlearn.chunk import Field, Schema
-from streamlearn.errors import MemoryBudgetError, SchemaError
+from streamlearn.errors import MemoryBudgetError, SchemaError, UsageError
 from streamlearn.learn.profile import Finding, Profile
 from streamlearn.learn.profiler import Profiler, profile_bytes, profilers
 from streamlearn.plan.job import cores
@@ -41,6 +41,8 @@ class Profiling:
     """
 
     def __init__(self, data: Dataset, chunk_size: int | None, threads: int | None) -> None:
+        if hasattr(data.source, "stored_values"):
+            raise UsageError("a profile is one of columns, and a sparse matrix stores none of them")
         self._data = copy.copy(data)
         self._chunk_size = chunk_size
         self._threads = threads or cores()

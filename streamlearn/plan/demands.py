@@ -91,7 +91,9 @@ def statistics_demand(
             Term("statistics", states * (200_000 + 400 * width)),
             Term(
                 "profile of the columns",
-                states * profile_bytes(read, full=False) if name == "statistics" else 0,
+                states * profile_bytes(read, full=False)
+                if name == "statistics" and stored is None
+                else 0,
             ),
         ),
         # The caller's thread has little to do in such a pass.

@@ -109,7 +109,7 @@ def test_a_damaged_archive_is_named(tmp_path):
     path.write_bytes(whole[:200] + b"\0" * 40 + whole[240:])
     with pytest.raises(SourceError, match="a.npz: 'X' cannot be read"):
         sl.scan(path)
-    with pytest.raises(UsageError, match="has its own"):
+    with pytest.raises(UsageError, match="types of its own"):
         sl.scan(path, schema={"x": "int64"})
 
 
