@@ -441,7 +441,7 @@ def test_divergence_says_what_to_change():
 def test_a_filter_that_leaves_nothing_says_so(mixed):
     folder, _ = mixed
     data = sl.scan(folder, target="y", features=["distance"], where="distance < 0")
-    with pytest.raises(DataError, match="5,000 were filtered"):
+    with pytest.raises(DataError, match="learned 0, held out 0, filtered 5,000"):
         sl.fit(SGDRegressor(), data)
 
 

@@ -15,7 +15,7 @@ from streamlearn.chunk import Chunk, Field, Schema
 from streamlearn.errors import SchemaError, SourceError, UsageError
 from streamlearn.source.base import Fragment, ReaderCost
 
-__all__ = ["ArraySource", "copy_rows", "load_array", "side_of", "type_of_target"]
+__all__ = ["ArraySource", "copy_rows", "load_array", "sampled", "side_of", "type_of_target"]
 
 _FRAGMENT_ROWS = 131_072
 _FRAGMENT_BYTES = 64 << 20
@@ -127,10 +127,9 @@ class ArraySource:
     def _digest(self) -> str:
         """Shape, type and 64 rows spread over the array: reading all of it would be a pass."""
         digest = hashlib.sha256(f"{self._X.shape}|{self._X.dtype.str}".encode())
-        picks = np.unique(np.linspace(0, max(0, len(self._X) - 1), 64).astype(np.int64))
         for side in (self._X, self._y, self._weight):
-            if side is not None and len(side):
-                digest.update(repr(np.asarray(side[picks]).tolist()).encode())
+            if side is not None:
+                digest.update(repr(sampled(side).tolist()).encode())
         return digest.hexdigest()
 
     def cost(self, columns: Sequence[str]) -> ReaderCost:
@@ -184,6 +183,17 @@ def copy_rows(array: Any, start: int, end: int) -> np.ndarray[Any, Any]:
         if length > 0:
             mapped.madvise(mmap.MADV_DONTNEED, begin, length)
     elif hasattr(mapped, "madvise"):
+        mapped.madvise(mmap.MADV_DONTNEED)
+    return rows
+
+
+def sampled(array: Any) -> np.ndarray[Any, Any]:
+    """Return 64 rows spread over an array; of a mapped file nothing stays in memory."""
+    picks = np.unique(np.linspace(0, max(0, len(array) - 1), 64).astype(np.int64))
+    rows = np.array(array[picks]) if len(array) else np.array([])
+    mapped = _map_of(array)
+    if mapped is not None and hasattr(mapped, "madvise"):
+        # The kernel maps what it has cached around a page that is touched: megabytes of it.
         mapped.madvise(mmap.MADV_DONTNEED)
     return rows
 

@@ -20,7 +20,7 @@ from streamlearn.source.tables import IpcSource, TableSource, decoded, plain_sch
 __all__ = ["PartitionedSource", "ScannedSource", "is_arrow_dataset", "open_dataset"]
 
 _OPEN_ROWS = 16_384
-_FIXED_BYTES = 32 << 20
+_FIXED_BYTES = 64 << 20
 _BATCH_FACTOR = 6
 """What the scanner holds: blocks of text as read and as parsed, some batches ahead (measured)."""
 
@@ -240,6 +240,9 @@ class ScannedSource:
     def _batches(
         self, piece: Any, columns: Sequence[str], rows: int, place: str
     ) -> Iterator[pa.RecordBatch]:
+        if type(piece.format).__name__ == "CsvFileFormat":
+            yield from self._lines(piece, columns, place)
+            return
         options: dict[str, Any] = {}
         if hasattr(piece, "split_by_row_group"):
             from pyarrow.dataset import ParquetFragmentScanOptions
@@ -260,6 +263,42 @@ class ScannedSource:
             for batch in scanner.to_batches():
                 # Columns that are missing everywhere, or partition keys, come as the schema says.
                 yield decoded(batch, batch.num_rows)
+        except MemoryError:
+            raise
+        except (OSError, pa.ArrowException) as error:
+            raise SourceError(f"{place}: cannot be read: {error}") from error
+
+    def _lines(self, piece: Any, columns: Sequence[str], place: str) -> Iterator[pa.RecordBatch]:
+        """Read CSV block by block; pyarrow's scanner would read on to the end of the file."""
+        from pyarrow import csv
+
+        keys = _keys(piece, self._stored)
+        given = piece.format.default_fragment_scan_options
+        read, convert = given.read_options, given.convert_options
+        read.use_threads = False
+        stored = [name for name in columns if name not in keys]
+        # Without a column nothing would be read.
+        convert.include_columns = stored or [
+            name for name in self._stored.names if name not in keys
+        ]
+        convert.include_missing_columns = True
+        convert.column_types = {
+            name: self.schema[name].type for name in self._stored.names if name not in keys
+        }
+        try:
+            with (
+                _opened(piece) as file,
+                csv.open_csv(file, read, piece.format.parse_options, convert) as batches,
+            ):
+                for batch in batches:
+                    arrays = [
+                        pa.repeat(keys[name], batch.num_rows)
+                        if name in keys
+                        else batch.column(batch.schema.get_field_index(name))
+                        for name in columns
+                    ]
+                    table = pa.RecordBatch.from_arrays(arrays, names=list(columns))
+                    yield decoded(table, batch.num_rows)
         except MemoryError:
             raise
         except (OSError, pa.ArrowException) as error:
@@ -307,6 +346,13 @@ class ScannedSource:
 
     def _plain(self, names: Sequence[str]) -> pa.Schema:
         return self.schema.select(names).to_arrow()
+
+
+def _opened(piece: Any) -> Any:
+    """Open a file of text, unpacked where its name says that it is compressed."""
+    if piece.buffer is not None or not piece.path:
+        return piece.open()
+    return piece.filesystem.open_input_stream(piece.path)
 
 
 def _identity(fragment: Any) -> str:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from streamlearn.chunk import Chunk, Field, Schema
 from streamlearn.errors import SchemaError, SourceError, UsageError
-from streamlearn.source.arrays import copy_rows, side_of, type_of_target
+from streamlearn.source.arrays import copy_rows, sampled, side_of, type_of_target
 from streamlearn.source.base import Fragment, ReaderCost
 
 __all__ = ["SparseSource", "is_sparse"]
@@ -20,6 +20,7 @@ __all__ = ["SparseSource", "is_sparse"]
 _FRAGMENT_ROWS = 131_072
 _FRAGMENT_BYTES = 64 << 20
 _WINDOW_ROWS = 1_024
+_MAPPED_BYTES = 8 << 20
 _MOST_INT32 = np.iinfo(np.int32).max
 
 
@@ -127,8 +128,7 @@ class SparseSource:
         digest = hashlib.sha256(f"csr|{self._shape}|{self._data.dtype.str}".encode())
         for part in (self._data, self._indices, self._ends, self._y, self._weight):
             if part is not None and len(part):
-                picks = np.unique(np.linspace(0, len(part) - 1, 64).astype(np.int64))
-                digest.update(repr(np.asarray(part[picks]).tolist()).encode())
+                digest.update(repr(sampled(part).tolist()).encode())
         return digest.hexdigest()
 
     def notes(self, columns: Sequence[str]) -> tuple[str, ...]:
@@ -147,7 +147,9 @@ class SparseSource:
         rows = max(1, min(_WINDOW_ROWS, self._shape[0]))
         window = self._window * self._value_bytes
         row = 32.0 + window / rows
-        return ReaderCost((1 << 20) + window, 2 * row, row)
+        # Around pages of a map that are touched the kernel maps others, until their turn comes.
+        around = _MAPPED_BYTES if isinstance(self._data, np.memmap) else 0
+        return ReaderCost((1 << 20) + around + window, 2 * row, row)
 
     @property
     def stored_values(self) -> float:

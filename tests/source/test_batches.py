@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import gzip
 import os
 
 import numpy as np
@@ -254,6 +255,71 @@ def test_columns_of_the_datasets_schema_alone_are_read(tmp_path):
     assert last.y.dtype == np.float32
     assert data.lean(None).cost(["flag", "new"]).row_bytes > 0
     check_every_row_once(data.lean(None))
+
+
+def test_csv_is_read_as_the_datasets_format_says(tmp_path):
+    path = tmp_path / "a.csv.gz"
+    with gzip.open(path, "wt") as file:
+        file.write("1;ä\n2;b\n3;-\n")
+    form = ds.CsvFileFormat(
+        pyarrow.csv.ParseOptions(delimiter=";"),
+        read_options=pyarrow.csv.ReadOptions(column_names=["p", "q"]),
+        convert_options=pyarrow.csv.ConvertOptions(null_values=["-"], strings_can_be_null=True),
+    )
+    data = sl.scan(ds.dataset(path, format=form), target="p")
+    check_every_row_once(data)
+    read = [
+        text
+        for f in data.fragments
+        for c in data.read(f, ["q"], 2)
+        for text in c.X["q"].to_pylist()
+    ]
+    assert read == ["ä", "b", None]
+    assert form.default_fragment_scan_options.convert_options.column_types == {}
+    parts = tmp_path / "parts"
+    keys = ds.partitioning(pa.schema([("flag", pa.string())]), flavor="hive")
+    ds.write_dataset(TABLE, parts, format="csv", partitioning=keys)
+    given = ds.dataset(parts, format="csv", partitioning=keys)
+    data = sl.scan(given, target="y")
+    check_every_row_once(data, (700,))
+    read = [c.X for f in data.fragments for c in data.read(f, ["flag", "zone"], 700)]
+    expected = given.to_table(["flag", "zone"], use_threads=False)
+    assert pa.Table.from_batches(read).equals(expected)
+
+
+_CSV = """
+import json, os
+import pyarrow as pa, pyarrow.dataset as ds, streamlearn as sl
+import streamlearn.source.scan
+from streamlearn.stream.probe import make_probe
+from streamlearn.stream.reclaim import lean_arrow
+with lean_arrow():
+    # Libraries that are loaded on first use are not what the reader holds.
+    sl.scan(ds.dataset({small!r}, format="csv"))
+    given = ds.dataset({path!r}, format="csv")
+    probe = make_probe()
+    before = probe.rss()
+    probe.reset()
+    data = sl.scan(given)
+    for fragment in data.fragments:
+        for chunk in data.read(fragment, data.features.names, 10_000):
+            pass
+    cost = data.cost(data.features.names)
+    print(json.dumps({{"peak": probe.read().peak - before,
+        "cost": cost.fixed_bytes + 10_000 * cost.row_bytes}}))
+"""
+
+
+def test_a_dataset_of_a_hundred_megabytes_of_csv_is_not_held(tmp_path):
+    path = tmp_path / "a.csv"
+    line = ",".join("0.123456789" for _ in range(16)) + "\n"
+    path.write_text(",".join(f"c{i}" for i in range(16)) + "\n" + line * 520_000)
+    assert path.stat().st_size > 95e6
+    small = tmp_path / "b.csv"
+    small.write_text("x\n1\n")
+    found = measure(_CSV.format(path=str(path), small=str(small)), timeout_s=60)
+    assert found.exit_code == 0, found.errors
+    assert found.last["peak"] <= found.last["cost"], found.last
 
 
 def test_what_a_dataset_leaves_out_is_not_read_in_silence(tmp_path):

@@ -124,10 +124,15 @@ _READ = """
 import json, sys
 import numpy as np, scipy.sparse, streamlearn as sl
 from streamlearn.stream.probe import make_probe
-data = sl.scan({path!r}, target=np.zeros({rows}))
+import streamlearn.source.scan
+target = np.zeros({rows})
+target[:] = 1
+small = sl.scan({small!r})
+list(small.read(small.fragments[0], small.features.names, 10))
 probe = make_probe()
 before = probe.rss()
-highest = 0
+data = sl.scan({path!r}, target=target)
+highest = probe.rss()
 for fragment in data.fragments:
     for chunk in data.read(fragment, data.features.names, 10_000):
         highest = max(highest, probe.rss())
@@ -139,15 +144,18 @@ print(json.dumps({{"grown": highest - before, "cost": data.cost(data.features.na
 @pytest.mark.parametrize("kind", ["dense", "sparse"])
 def test_mapped_members_are_given_back(tmp_path, kind):
     path = str(tmp_path / "a.npz")
+    small = str(tmp_path / "b.npz")
     rows = 400_000
     if kind == "dense":
         np.savez(path, X=np.ones((rows, 32)))
+        np.savez(small, X=np.ones((10, 32)))
     else:
         shape = (rows, 1_000)
         indices = np.tile(np.arange(16, dtype=np.int32), rows)
         ends = np.arange(0, 16 * rows + 1, 16, dtype=np.int32)
         given = sparse.csr_matrix((np.ones(16 * rows), indices, ends), shape=shape)
         sparse.save_npz(path, given, compressed=False)
-    found = measure(_READ.format(path=path, rows=rows), timeout_s=60)
+        sparse.save_npz(small, given[:10], compressed=False)
+    found = measure(_READ.format(path=path, small=small, rows=rows), timeout_s=60)
     assert found.exit_code == 0, found.errors
     assert found.last["grown"] <= found.last["cost"], json.dumps(found.last)

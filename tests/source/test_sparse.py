@@ -199,6 +199,8 @@ def test_what_is_no_csr_is_refused_with_what_to_do():
         sl.scan(X.astype(complex))
     with pytest.raises(UsageError, match="sparse"):
         sl.scan(X).to_dask()
+    with pytest.raises(UsageError, match="profile"):
+        sl.profile(sl.scan(X))
     assert sl.scan(X[:0]).rows == 0
     with pytest.raises(DataError, match="no row"):
         sl.fit(MaxAbsScaler(), X[:0])
