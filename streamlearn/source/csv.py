@@ -419,8 +419,9 @@ class CsvSource(LineSource):
         """See `streamlearn.source.base.Source.cost`."""
         row = 8.0 + sum(self._columns.row_bytes(self.schema[name]) for name in columns)
         most = max((fragment.rows for fragment in self.fragments), default=0)
-        # The block, its fields without quotes, where each of them ends, and the columns.
-        fixed = (1 << 20) + 2 * self._largest_bytes + 4 * self._fields + int(2 * row * most)
+        # The block, its fields without quotes, where each of them ends, the columns while they
+        # grow, and what Arrow keeps of the block before (measured).
+        fixed = (2 << 20) + 4 * self._largest_bytes + 4 * self._fields + int(3 * row * most)
         if self.form.skip_spaces:
             fixed += self._largest_bytes
         return ReaderCost(fixed, row, row)
