@@ -213,7 +213,8 @@ class JsonLinesSource(LineSource):
             table = self._table(data, {name: self.schema[name].type for name in names}, "ignore")
         except self.errors as error:
             raise SourceError(
-                f"{fragment}: cannot be read as it was when it was opened: {error}"
+                f"{fragment}: cannot be read with the types that all files together have: {error}; "
+                "choose another type with schema= or --schema COLUMN=string"
             ) from error
         del data
         yield from self._sliced(fragment, table, numbers, columns, rows)
