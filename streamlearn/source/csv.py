@@ -419,8 +419,9 @@ class CsvSource(LineSource):
         """See `streamlearn.source.base.Source.cost`."""
         row = 8.0 + sum(self._columns.row_bytes(self.schema[name]) for name in columns)
         most = max((fragment.rows for fragment in self.fragments), default=0)
-        # The block, its fields without quotes, where each of them ends, and the columns.
-        fixed = (1 << 20) + 2 * self._largest_bytes + 4 * self._fields + int(2 * row * most)
+        # The block, its fields without quotes, where each of them ends, the columns while they
+        # grow, and what Arrow keeps of the block before (measured).
+        fixed = (2 << 20) + 4 * self._largest_bytes + 4 * self._fields + int(3 * row * most)
         if self.form.skip_spaces:
             fixed += self._largest_bytes
         return ReaderCost(fixed, row, row)
@@ -436,7 +437,8 @@ class CsvSource(LineSource):
             table = self._table(data, {name: self.schema[name].type for name in names}, names)
         except self.errors as error:
             raise SourceError(
-                f"{fragment}: cannot be read as it was when it was opened: {error}"
+                f"{fragment}: cannot be read with the types that all files together have: {error}; "
+                "choose another type with schema= or --schema COLUMN=string"
             ) from error
         del data
         yield from self._sliced(fragment, table, numbers, columns, rows)

@@ -200,7 +200,7 @@ class JsonLinesSource(LineSource):
         """See `streamlearn.source.base.Source.cost`."""
         row = 8.0 + sum(self._columns.row_bytes(self.schema[name]) for name in columns)
         most = max((fragment.rows for fragment in self.fragments), default=0)
-        fixed = (1 << 20) + 3 * self._largest_bytes + 8 * self._values + int(2 * row * most)
+        fixed = (2 << 20) + 5 * self._largest_bytes + 8 * self._values + int(3 * row * most)
         return ReaderCost(fixed, row, row)
 
     def read(self, fragment: Fragment, columns: Sequence[str], rows: int) -> Iterator[Chunk]:
@@ -213,7 +213,8 @@ class JsonLinesSource(LineSource):
             table = self._table(data, {name: self.schema[name].type for name in names}, "ignore")
         except self.errors as error:
             raise SourceError(
-                f"{fragment}: cannot be read as it was when it was opened: {error}"
+                f"{fragment}: cannot be read with the types that all files together have: {error}; "
+                "choose another type with schema= or --schema COLUMN=string"
             ) from error
         del data
         yield from self._sliced(fragment, table, numbers, columns, rows)

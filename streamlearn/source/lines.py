@@ -28,7 +28,7 @@ from streamlearn.source.textfile import UNDECODABLE, TextFile, open_texts
 
 __all__ = ["MARKER", "Examined", "Fault", "LineSource"]
 
-_BLOCK_BYTES = 8 << 20
+_BLOCK_BYTES = 4 << 20
 _MOST_RECORD_BYTES = 64 << 20
 _MOST_FAULTS = 100_000
 _ENOUGH_FAULTS = 1_000
@@ -157,6 +157,7 @@ class LineSource(ABC):
                     self._take(*waiting.popleft())
             while waiting:
                 self._take(*waiting.popleft())
+        pa.default_memory_pool().release_unused()
         self._check_faults(1)
 
     def _cut(self) -> Iterator[tuple[int, int, bytes, list[tuple[Fault, str]]]]:
@@ -358,6 +359,8 @@ class LineSource(ABC):
         self._check_rows(fragment, table.num_rows, len(numbers))
         batch = table.select(list(columns)).combine_chunks().to_batches()[0] if columns else None
         del table
+        # What parsing took is given back at once: Arrow would keep more with every block.
+        pa.default_memory_pool().release_unused()
         for start in range(0, len(numbers), rows):
             stop = min(start + rows, len(numbers))
             if batch is None:

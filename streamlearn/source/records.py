@@ -24,7 +24,7 @@ class Records:
     --------
     >>> starts, ends = Records(",", '"').spans(b'a,"x\ny"\n\nb,5"\n')
     >>> starts, ends
-    (array([ 0, 10]), array([ 9, 15]))
+    (array([0, 9]), array([ 8, 14]))
     """
 
     separator: str = ","

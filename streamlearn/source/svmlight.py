@@ -112,7 +112,7 @@ class SvmlightSource(LineSource):
         row = 8.0 + 8.0 + 4.0 + self._row_bytes
         most = max((fragment.rows for fragment in self.fragments), default=0)
         # While it is parsed, arrays grow by doubling, and are copied once.
-        fixed = (1 << 20) + 2 * self._largest_bytes + int(3 * row * most)
+        fixed = (2 << 20) + 3 * self._largest_bytes + int(3 * row * most)
         return ReaderCost(fixed, row, row)
 
     @property

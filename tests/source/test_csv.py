@@ -155,7 +155,7 @@ FIELDS = st.one_of(
 )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(
     rows=st.lists(st.tuples(FIELDS, FIELDS, FIELDS), min_size=1, max_size=25),
     quoting=st.sampled_from([csv.QUOTE_MINIMAL, csv.QUOTE_ALL]),
@@ -167,7 +167,11 @@ def test_rows_do_not_depend_on_where_blocks_are_cut(tmp_path_factory, rows, quot
     with open(path, "w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, quoting=quoting, lineterminator=end)
         writer.writerow(["p", "q", "r"])
-        writer.writerows(rows)
+        # Python does not quote a \r of its own accord, and it ends a line as well.
+        alone = quoting == csv.QUOTE_MINIMAL
+        writer.writerows(
+            [text.replace("\r", "") if alone else text for text in row] for row in rows
+        )
     types = dict.fromkeys("pqr", "string")
     expected = pc.read_csv(
         path,

@@ -9,6 +9,7 @@ import pyarrow as pa
 import pytest
 from scipy import sparse
 from sklearn.datasets import dump_svmlight_file, load_svmlight_file
+from sklearn.linear_model import SGDClassifier
 
 import streamlearn as sl
 from streamlearn.chunk import Chunk
@@ -77,3 +78,15 @@ def test_lines_at_fault_are_listed_and_left_out(tmp_path, blocks):
         sl.scan(tmp_path / "b.svm")
     with pytest.raises(UsageError, match="svmlight files have theirs"):
         sl.scan(tmp_path / "a.svm", schema={"0": "int64"})
+
+
+def test_a_model_learns_as_from_the_matrix(tmp_path, blocks):
+    path = tmp_path / "a.svm"
+    dump_svmlight_file(X, Y, str(path))
+    matrix, labels = load_svmlight_file(str(path))
+    found = sl.fit(SGDClassifier(random_state=0), sl.scan(path), batch_size=100).estimator
+    expected = SGDClassifier(random_state=0)
+    for start in range(0, 500, 100):
+        part = slice(start, start + 100)
+        expected.partial_fit(matrix[part], labels[part], classes=[-1, 1])
+    np.testing.assert_array_equal(found.coef_, expected.coef_)
