@@ -6,12 +6,13 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from streamlearn.conversion import Conversion
     from streamlearn.errors import StreamlearnError
     from streamlearn.evaluation import Evaluation
     from streamlearn.learn.profile import Profile
     from streamlearn.prepare.dates import DateFeatures
     from streamlearn.result import Result, load
-    from streamlearn.run import evaluate, explain, fit, profile
+    from streamlearn.run import convert, evaluate, explain, fit, profile
     from streamlearn.source.csv import Csv
     from streamlearn.source.dataset import Dataset
     from streamlearn.source.scan import scan
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 __all__ = [
+    "Conversion",
     "Csv",
     "Dataset",
     "DateFeatures",
@@ -27,6 +29,7 @@ __all__ = [
     "Result",
     "StreamlearnError",
     "__version__",
+    "convert",
     "evaluate",
     "explain",
     "fit",
@@ -36,6 +39,7 @@ __all__ = [
 ]
 
 _PLACES = {
+    "Conversion": ("streamlearn.conversion", "Conversion"),
     "Csv": ("streamlearn.source.csv", "Csv"),
     "Dataset": ("streamlearn.source.dataset", "Dataset"),
     "DateFeatures": ("streamlearn.prepare.dates", "DateFeatures"),
@@ -43,6 +47,7 @@ _PLACES = {
     "Profile": ("streamlearn.learn.profile", "Profile"),
     "Result": ("streamlearn.result", "Result"),
     "StreamlearnError": ("streamlearn.errors", "StreamlearnError"),
+    "convert": ("streamlearn.run", "convert"),
     "evaluate": ("streamlearn.run", "evaluate"),
     "explain": ("streamlearn.run", "explain"),
     "fit": ("streamlearn.run", "fit"),

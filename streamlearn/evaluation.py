@@ -18,7 +18,6 @@ from streamlearn.chunk import Chunk, Schema
 from streamlearn.errors import (
     CellError,
     DataError,
-    MemoryBudgetError,
     SchemaError,
     StreamlearnError,
     UsageError,
@@ -27,7 +26,8 @@ from streamlearn.fitting import empty_scores
 from streamlearn.learn.sequential import is_classifier
 from streamlearn.plan.demands import answer_bytes, answer_rows
 from streamlearn.plan.job import cores
-from streamlearn.plan.memory import Demand, MemoryPlan, Term, plan_memory
+from streamlearn.plan.lean import plan_reading
+from streamlearn.plan.memory import Demand, MemoryPlan, Term
 from streamlearn.prepare.base import Kernel
 from streamlearn.prepare.compile import changes_output, compile_transformer
 from streamlearn.prepare.frame import numbers, to_frame
@@ -198,18 +198,13 @@ class Evaluating:
             "chunk_size": self._chunk_size,
             "readers": max(1, min(self._threads - 1, len(self._data.fragments))),
         }
-        try:
-            return plan_memory([self._demand()], **options)
-        except MemoryBudgetError:
-            direct, self._data = self._data, self._data.lean(self._scratch_dir)
-            try:
-                return plan_memory([self._demand()], **options)
-            except MemoryBudgetError:
-                self._data = direct
-                raise
+        self._data, plan = plan_reading(
+            self._data, lambda data: [self._demand(data)], self._scratch_dir, **options
+        )
+        return plan
 
-    def _demand(self) -> Demand:
-        cost = self._data.cost(self._names)
+    def _demand(self, data: Dataset) -> Demand:
+        cost = data.cost(self._names)
         width = getattr(self._kernel, "width", None) or len(self._names)
         row = min(8.0 * width, 40.0 * len(self._names) + 64)
         return Demand(

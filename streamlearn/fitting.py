@@ -62,6 +62,8 @@ class Fitting:
         self.columns: Profile | None = None
         self.warnings: list[str] = []
         self.number = 0
+        self.ahead = 0
+        """Passes before the first of statistics."""
         self.name = ""
 
     def run(self) -> Result:
@@ -105,9 +107,9 @@ class Fitting:
         quarantine = self.job.data.quarantine
         assert quarantine is not None
         begin = self.governor.seconds
-        self.number += 1
+        self.ahead = 1
         total = len(self.plan.passes)
-        self.governor.tell(PassStarted(begin, "screen", self.number, total, self.job.data.rows))
+        self.governor.tell(PassStarted(begin, "screen", 1, total, self.job.data.rows))
         threads = self.plan.memory.readers if self.job.threads > 1 else 0
         screen_pass(self.job.data, self.job.columns, self.governor, threads)
         self.governor.tell(
@@ -150,7 +152,7 @@ class Fitting:
         begin = self.governor.seconds
         self.name = name = "statistics" if self.number == 1 else f"statistics, pass {self.number}"
         self.governor.tell(
-            PassStarted(begin, name, self.number, len(self.plan.passes), job.data.rows)
+            PassStarted(begin, name, self.ahead + self.number, len(self.plan.passes), job.data.rows)
         )
         reader = self._reader(names, further=int(self.plan.memory.further))
         found = statistics_pass(
@@ -172,8 +174,7 @@ class Fitting:
 
     def _profilers(self, names: Sequence[str]) -> Callable[[], Profiler] | None:
         """Profile the columns that the first pass reads; no row is read for it."""
-        # Of a sparse matrix a profile would fill every column.
-        if self.number > 1 or hasattr(self.job.data.source, "stored_values"):
+        if self.number > 1 or self.job.data.is_sparse:
             return None
         features = self.job.data.features
         read = features.select(names) if features.named else features
@@ -340,7 +341,7 @@ class Fitting:
             if options.early_stopping
             else None,
             scratch_dir=job.scratch_dir,
-            first_pass=self.number + 1,
+            first_pass=self.ahead + self.number + 1,
         )
         epochs.run()
         self.rows = epochs.rows

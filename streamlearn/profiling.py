@@ -10,11 +10,12 @@ from typing import Any
 import pyarrow as pa
 
 from streamlearn.chunk import Field, Schema
-from streamlearn.errors import MemoryBudgetError, SchemaError, UsageError
+from streamlearn.errors import SchemaError, UsageError
 from streamlearn.learn.profile import Finding, Profile
 from streamlearn.learn.profiler import Profiler, profile_bytes, profilers
 from streamlearn.plan.job import cores
-from streamlearn.plan.memory import Demand, MemoryPlan, Term, block_rows, plan_memory
+from streamlearn.plan.lean import plan_reading
+from streamlearn.plan.memory import Demand, MemoryPlan, Term, block_rows
 from streamlearn.source.dataset import Dataset
 from streamlearn.stream.events import PassEnded, PassStarted
 from streamlearn.stream.governor import Governor, MemoryUse
@@ -41,8 +42,8 @@ class Profiling:
     """
 
     def __init__(self, data: Dataset, chunk_size: int | None, threads: int | None) -> None:
-        if hasattr(data.source, "stored_values"):
-            raise UsageError("a profile is one of columns, and a sparse matrix stores none of them")
+        if data.is_sparse:
+            raise UsageError("a sparse matrix has no profile: most of what it holds is not stored")
         self._data = copy.copy(data)
         self._chunk_size = chunk_size
         self._threads = threads or cores()
@@ -74,18 +75,13 @@ class Profiling:
             "chunk_size": self._chunk_size,
             "readers": max(1, min(self._threads - 1, len(self._data.fragments))),
         }
-        try:
-            return plan_memory([self._demand()], **options)
-        except MemoryBudgetError:
-            direct, self._data = self._data, self._data.lean(None)
-            try:
-                return plan_memory([self._demand()], **options)
-            except MemoryBudgetError:
-                self._data = direct
-                raise
+        self._data, plan = plan_reading(
+            self._data, lambda data: [self._demand(data)], None, **options
+        )
+        return plan
 
-    def _demand(self) -> Demand:
-        cost = self._data.cost(self._names, roles=False)
+    def _demand(self, data: Dataset) -> Demand:
+        cost = data.cost(self._names, roles=False)
         states = max(1, self._threads) + 1
         working = int(self._rows() * (2 * cost.chunk_row_bytes + 24 * len(self._names)))
         return Demand(

@@ -1,4 +1,4 @@
-"""The story of a run: plan, fit, evaluate; and of data: profile.
+"""The story of a run: plan, fit, evaluate; and of data: convert, profile.
 
 The only file that knows every layer.
 """
@@ -6,13 +6,13 @@ The only file that knows every layer.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Sequence
+from contextlib import ExitStack
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any
 
 from streamlearn.bundle import save_run, staged
-from streamlearn.errors import MemoryBudgetError
+from streamlearn.conversion import Conversion, Converting, ConvertOptions
 from streamlearn.evaluation import Evaluating, Evaluation
 from streamlearn.fitting import Fitting
 from streamlearn.journal import journal, log_event
@@ -25,21 +25,10 @@ from streamlearn.result import Result, load
 from streamlearn.source.dataset import Dataset
 from streamlearn.source.quarantine import Quarantine
 from streamlearn.source.scan import scan
-from streamlearn.stream.budget import resolve_budget
+from streamlearn.stream.call import bounded
 from streamlearn.stream.events import Listener
-from streamlearn.stream.governor import AMPLE, Governor
-from streamlearn.stream.hard_limit import hard_limit as keep_to
-from streamlearn.stream.probe import Probe, make_probe
-from streamlearn.stream.reclaim import lean_arrow, trim_malloc, unmap_libraries
-from streamlearn.stream.timeline import Recorder
 
-__all__ = ["evaluate", "explain", "fit", "profile"]
-
-T = TypeVar("T")
-
-_LIBRARY_BYTES = 32_000_000
-_COMES_BACK = 0.5
-"""Of the library pages given back, what work needs again (measured: 0.41 to 0.48)."""
+__all__ = ["convert", "evaluate", "explain", "fit", "profile"]
 
 
 def explain(estimator: Any, data: Any, **options: Any) -> Plan:
@@ -75,13 +64,10 @@ def explain(estimator: Any, data: Any, **options: Any) -> Plan:
     >>> [item.name for item in plan.passes]
     ['statistics', 'learn']
     """
-    probe = make_probe()
-    try:
-        entry = probe.rss()
-        job = take_apart(estimator, data, Options(**options))
-        return _planned(probe, job.options.memory_budget, entry, partial(make_plan, job))[2]
-    finally:
-        probe.close()
+    wanted = Options(**options)
+    with bounded(wanted.memory_budget) as call:
+        job = take_apart(estimator, data, wanted)
+        return call.plan(partial(make_plan, job))
 
 
 def fit(
@@ -200,34 +186,21 @@ def fit(
         run=run,
         on_error=on_error,
     )
-    probe = make_probe()
-    recorder = Recorder([*listeners, log_event])
-    try:
-        with ExitStack() as stack:
-            stage = None
-            if run is not None:
-                stage = stack.enter_context(staged(run, overwrite=overwrite))
-                stack.enter_context(journal(stage))
-            stack.enter_context(lean_arrow())
-            stack.enter_context(_one_blas_thread())
-            entry = probe.rss()
-            job = take_apart(estimator, data, options)
-            limit, reserved, plan = _planned(probe, memory_budget, entry, partial(make_plan, job))
-            if hard_limit:
-                stack.enter_context(keep_to(limit, reserved))
-            governor = Governor(
-                limit_bytes=limit,
-                chunk_rows=plan.memory.chunk_rows,
-                probe=probe,
-                emit=recorder,
-                lag=2 * plan.memory.readers + 2,
-            )
-            result = Fitting(job, plan, governor, recorder).run()
-            if run is not None and stage is not None:
-                result = save_run(result, run, stage, governor.finish, governor.relieve)
-            return result
-    finally:
-        probe.close()
+    with ExitStack() as stack:
+        stage = None
+        if run is not None:
+            stage = stack.enter_context(staged(run, overwrite=overwrite))
+            stack.enter_context(journal(stage))
+        call = stack.enter_context(
+            bounded(memory_budget, hard_limit=hard_limit, listeners=[*listeners, log_event])
+        )
+        job = take_apart(estimator, data, options)
+        plan = call.plan(partial(make_plan, job))
+        governor = call.governor(plan.memory)
+        result = Fitting(job, plan, governor, call.recorder).run()
+        if run is not None and stage is not None:
+            result = save_run(result, run, stage, governor.finish, governor.relieve)
+        return result
 
 
 def evaluate(
@@ -267,35 +240,122 @@ def evaluate(
     >>> evaluate(result, (X, X[:, 0])).metrics["r2"] > 0.99
     True
     """
-    probe = make_probe()
-    recorder = Recorder(listeners)
-    try:
-        with ExitStack() as stack:
-            stack.enter_context(lean_arrow())
-            stack.enter_context(_one_blas_thread())
-            entry = probe.rss()
-            if isinstance(model, str | os.PathLike):
-                model = load(model)
-            estimator = model.estimator if isinstance(model, Result) else model
-            dataset = data if isinstance(data, Dataset) else scan(data)
-            check_on_error(on_error)
-            folder = scratch_folder(scratch_dir)
-            if on_error == "quarantine":
-                dataset = dataset.quarantined(Quarantine(folder))
-            evaluating = Evaluating(estimator, dataset, chunk_size, threads, folder)
-            limit, reserved, memory = _planned(probe, memory_budget, entry, evaluating.plan)
-            if hard_limit:
-                stack.enter_context(keep_to(limit, reserved))
-            governor = Governor(
-                limit_bytes=limit,
-                chunk_rows=memory.chunk_rows,
-                probe=probe,
-                emit=recorder,
-                lag=2 * memory.readers + 2,
-            )
-            return evaluating.run(memory, governor, recorder)
-    finally:
-        probe.close()
+    check_on_error(on_error)
+    folder = scratch_folder(scratch_dir)
+    with bounded(memory_budget, hard_limit=hard_limit, listeners=listeners) as call:
+        if isinstance(model, str | os.PathLike):
+            model = load(model)
+        estimator = model.estimator if isinstance(model, Result) else model
+        dataset = data if isinstance(data, Dataset) else scan(data)
+        if on_error == "quarantine":
+            dataset = dataset.quarantined(Quarantine(folder))
+        evaluating = Evaluating(estimator, dataset, chunk_size, threads, folder)
+        memory = call.plan(evaluating.plan)
+        return evaluating.run(memory, call.governor(memory), call.recorder)
+
+
+def convert(
+    data: Any,
+    dst: str | os.PathLike[str],
+    *,
+    format: str | None = None,  # noqa: A002 - the word users know
+    memory_budget: str | int | None = "auto",
+    hard_limit: bool = False,
+    shuffle: bool = False,
+    random_state: int = 0,
+    compression: str = "zstd",
+    row_group_bytes: str | int | None = None,
+    rows_per_file: int | None = None,
+    shards: bool | str | int = False,
+    overwrite: bool = False,
+    chunk_size: int | None = None,
+    threads: int | None = None,
+    scratch_dir: str | os.PathLike[str] | None = None,
+    on_error: str = "raise",
+    listeners: Sequence[Listener] = (),
+) -> Conversion:
+    """Write data anew, to parquet or zarr, inside a memory budget.
+
+    Features, target and weight are written; computed columns and the condition on rows are
+    applied. The output is complete or not there at all, and its bytes depend on the data as stored
+    and on the options of the format, never on budget, chunk size or threads.
+
+    Parameters
+    ----------
+    data : Dataset, or what `streamlearn.scan` takes
+    dst : path
+        ``"trips.parquet"`` is one file, ``"trips/"`` a folder of files ``part-00000.parquet``, ...,
+        and ``"trips.zarr"`` a store (version 3): a group with ``X`` of shape (rows, columns), and
+        ``y`` and ``sample_weight`` of shape (rows,) where there are a target and a weight.
+    format : {"parquet", "zarr"}, optional
+        Where the name does not tell.
+    memory_budget, hard_limit, chunk_size, threads, on_error, listeners
+        As for `fit`.
+    shuffle : bool, default False
+        Put all rows in random order, by way of the disk: every order is as likely as any other.
+    random_state : int, default 0
+        Seed of that order.
+    compression : str, default "zstd"
+        Of parquet ``"zstd"``, ``"snappy"``, ``"gzip"``, ``"lz4"``, ``"brotli"`` or ``"none"``; of
+        zarr ``"zstd"``, ``"gzip"`` or ``"none"``.
+    row_group_bytes : str or int, default "32MiB"
+        Decoded bytes of a row group of parquet.
+    rows_per_file : int, optional
+        For a folder of parquet files; by default 16 row groups make a file.
+    shards : bool, str or int, default False
+        Put chunks of zarr together in shards of so many decoded bytes; True is ``"64MiB"``.
+    overwrite : bool, default False
+        Replace an earlier output; nothing else is ever replaced.
+    scratch_dir : path, optional
+        Where rows are kept while they are shuffled; the system's temporary folder by default.
+
+    Returns
+    -------
+    Conversion
+        Rows, bytes, memory and seconds.
+
+    Raises
+    ------
+    MemoryBudgetError
+        If it does not fit, before the first row is read.
+    UsageError
+        If something stands at ``dst``, or columns that are no numbers are to go to zarr.
+    DataError
+        If a value cannot be written; the message says where it is.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> import numpy as np
+    >>> X = np.arange(6.0).reshape(3, 2)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     done = convert((X, np.array([0, 1, 0])), f"{folder}/small.parquet")
+    ...     back = scan(f"{folder}/small.parquet", target="target")
+    >>> done.rows.written, back.features.names
+    (3, ['0', '1'])
+    """
+    options = ConvertOptions(
+        format=format,
+        shuffle=shuffle,
+        random_state=random_state,
+        compression=compression,
+        row_group_bytes=row_group_bytes,
+        rows_per_file=rows_per_file,
+        shards=shards,
+        overwrite=overwrite,
+        chunk_size=chunk_size,
+        threads=threads,
+        scratch_dir=scratch_dir,
+    )
+    check_on_error(on_error)
+    # Between groups memory is given back on purpose, which Arrow's default pool does when asked.
+    with bounded(memory_budget, hard_limit=hard_limit, listeners=listeners, jemalloc=False) as call:
+        dataset = data if isinstance(data, Dataset) else scan(data)
+        if on_error == "quarantine":
+            dataset = dataset.quarantined(Quarantine(scratch_folder(scratch_dir)))
+        converting = Converting(dataset, dst, options)
+        memory = call.plan(converting.plan)
+        return converting.run(memory, call.governor(memory), call.recorder)
 
 
 def profile(
@@ -337,63 +397,8 @@ def profile(
     >>> found["1"].distinct, [finding.kind for finding in found.findings]
     (1000, ['leakage'])
     """
-    probe = make_probe()
-    recorder = Recorder(listeners)
-    try:
-        with ExitStack() as stack:
-            stack.enter_context(lean_arrow())
-            stack.enter_context(_one_blas_thread())
-            entry = probe.rss()
-            dataset = data if isinstance(data, Dataset) else scan(data)
-            profiling = Profiling(dataset, chunk_size, threads)
-            limit, reserved, memory = _planned(probe, memory_budget, entry, profiling.plan)
-            if hard_limit:
-                stack.enter_context(keep_to(limit, reserved))
-            governor = Governor(
-                limit_bytes=limit,
-                chunk_rows=memory.chunk_rows,
-                probe=probe,
-                emit=recorder,
-                lag=2 * memory.readers + 2,
-            )
-            return profiling.run(memory, governor, recorder)
-    finally:
-        probe.close()
-
-
-def _planned(
-    probe: Probe, budget: str | int | None, entry: int, plan: Callable[[int, int, int], T]
-) -> tuple[int, int, T]:
-    """Plan with what the process holds now; return the budget, that, and the plan.
-
-    ``entry`` is what it held when the call came: a budget such as "+300MB" is above that.
-    ``plan`` is given the budget, what the process holds, and what it will hold of libraries.
-
-    Memory that need not be held is given back first where the budget is not ample, and in any
-    case before anything is refused.
-    """
-    try:
-        reserved = probe.rss()
-        limit = resolve_budget(budget, entry)
-        if limit < AMPLE * reserved:
-            raise MemoryBudgetError  # noqa: TRY301 - not ample: as if it did not fit
-        found = plan(limit, reserved, _LIBRARY_BYTES)
-    except MemoryBudgetError:
-        trim_malloc()
-        mapped = probe.read().mapped
-        unmap_libraries()
-        reserved = probe.rss()
-        limit = resolve_budget(budget, min(entry, reserved))
-        found = plan(limit, reserved, max(_LIBRARY_BYTES, int(_COMES_BACK * mapped)))
-    probe.reset()
-    return limit, reserved, found
-
-
-@contextmanager
-def _one_blas_thread() -> Iterator[None]:
-    """One BLAS thread: the same bits on any machine, and no fight with the readers."""
-    import sklearn.linear_model  # noqa: F401 - loads the libraries that are to be limited
-    from threadpoolctl import ThreadpoolController
-
-    with ThreadpoolController().limit(limits=1):
-        yield
+    with bounded(memory_budget, hard_limit=hard_limit, listeners=listeners) as call:
+        dataset = data if isinstance(data, Dataset) else scan(data)
+        profiling = Profiling(dataset, chunk_size, threads)
+        memory = call.plan(profiling.plan)
+        return profiling.run(memory, call.governor(memory), call.recorder)

@@ -48,7 +48,7 @@ _METADATA_ONLY = {
 @data_options
 @memory_options
 def command(data: tuple[str, ...], **options: Any) -> int:
-    """Show schema, rows, bytes, fragments and drift of DATA; reads metadata only.
+    """Show schema, rows, bytes, fragments and drift of DATA; reads metadata only, of text all.
 
     With --profile all rows are read once, inside the memory budget, and each column is shown in
     numbers, with what to look at before learning; with --target, features that give it away too.
@@ -69,6 +69,10 @@ def _metadata(data: tuple[str, ...], options: dict[str, Any]) -> int:
     trouble = []
     if reconciled is not None:
         trouble = [*reconciled.conflicts.values(), *reconciled.gaps.values()]
+    faults = getattr(source, "faults", [])
+    shown = [str(fault) for fault in faults[:10]]
+    if len(faults) > len(shown):
+        shown.append(f"and {len(faults) - len(shown):,} more")
     cost = source.cost(source.schema.names)
     facts: dict[str, Any] = {
         "rows": dataset.rows,
@@ -80,6 +84,7 @@ def _metadata(data: tuple[str, ...], options: dict[str, Any]) -> int:
         "schema": {field.name: str(field.type) for field in source.schema},
         "drift": list(source.notes(source.schema.names)),
         "conflicts": trouble,
+        "faults": [str(fault) for fault in faults],
         "fingerprint": source.fingerprint,
     }
     if options["as_json"]:
@@ -94,7 +99,11 @@ def _metadata(data: tuple[str, ...], options: dict[str, Any]) -> int:
     width = max((len(field.name) for field in source.schema), default=0)
     for field in source.schema:
         click.echo(f"  {field.name:<{width}}  {field.type}")
-    for title, lines in (("Notes", facts["drift"]), ("Conflicts", trouble)):
+    for title, lines in (
+        ("Notes", facts["drift"]),
+        ("Conflicts", trouble),
+        ("Rows that cannot be used", shown),
+    ):
         if lines:
             click.echo(f"\n{title}")
         for line in lines:

@@ -18,7 +18,7 @@ from streamlearn.errors import StreamlearnError
 
 __all__ = ["main", "run"]
 
-_COMMANDS = ("evaluate", "explain", "fit", "generate", "inspect")
+_COMMANDS = ("convert", "evaluate", "explain", "fit", "generate", "inspect")
 _INTERRUPTED = 5
 
 

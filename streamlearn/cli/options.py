@@ -13,6 +13,7 @@ from streamlearn.sizes import parse_rows
 __all__ = [
     "ON_ERROR",
     "data_options",
+    "file_options",
     "fit_options",
     "memory_options",
     "names",
@@ -93,6 +94,32 @@ def data_options(function: F) -> F:
             is_flag=True,
             help="Chunks a zarr store lacks are all fill value, and not lost.",
         ),
+        file_options,
+    )(function)
+
+
+def file_options(function: F) -> F:
+    """Options that say how files are written, where their names do not."""
+    return _all(
+        click.option(
+            "--format",
+            "file_format",
+            metavar="FORMAT",
+            help="What the files are: parquet, arrow, csv, tsv, jsonl or svmlight.",
+        ),
+        click.option(
+            "--separator", help="Between fields of a CSV: ';', tab, or another character."
+        ),
+        click.option("--no-header", is_flag=True, help="The CSV's first line is a row."),
+        click.option("--names", "column_names", help="Names of the CSV's columns, by commas."),
+        click.option("--encoding", help="Of the CSV: utf-8 (the default), latin-1, utf-16, ..."),
+        click.option(
+            "--missing",
+            multiple=True,
+            metavar="TEXT",
+            help="Text in the CSV for a missing value, such as '?'; may be given more than once.",
+        ),
+        click.option("--skip-spaces", is_flag=True, help="Leave out spaces in front of fields."),
     )(function)
 
 
@@ -198,4 +225,33 @@ def open_dataset(data: tuple[str, ...], options: dict[str, Any]) -> Any:
         schema=settings(options.pop("schema"), "--schema") or None,
         drop_missing=options.pop("drop_missing"),
         fill_absent=options.pop("fill_absent"),
+        format=_format(options),
     )
+
+
+def _format(options: dict[str, Any]) -> Any:
+    """Return how files are written, as the options say: a name, a Csv, or nothing."""
+    wanted = options.pop("file_format")
+    separator, missing = options.pop("separator"), options.pop("missing")
+    signs = {"tab": "\t", "\\t": "\t", "space": " "}
+    given = {
+        "separator": signs.get(separator, separator),
+        "header": False if options.pop("no_header") else None,
+        "names": names(options.pop("column_names")),
+        "encoding": options.pop("encoding"),
+        "missing": tuple(missing) or None,
+        "skip_spaces": options.pop("skip_spaces") or None,
+    }
+    given = {name: value for name, value in given.items() if value is not None}
+    if not given:
+        return wanted
+    if wanted not in (None, "csv", "tsv"):
+        raise UsageError(
+            f"--format {wanted} goes without --separator, --no-header, --names, --encoding, "
+            "--missing and --skip-spaces, which say how a CSV is written"
+        )
+    from streamlearn.source.csv import Csv
+
+    if wanted == "tsv":
+        given = {"separator": "\t", **given}
+    return Csv(**given)

@@ -89,7 +89,10 @@ def _of_column(profile: Profile, column: ColumnProfile, sample: pa.Array) -> Ite
     if not rows:
         return
     if missing == rows:
-        yield Finding("notice", "all null", column.name, f"{name} has no value in any row")
+        text = f"{name} has no value in any row"
+        if not profile.extremes_exact:
+            text = f"{name} has no value in any of {profile.sampled_rows:,} sampled rows"
+        yield Finding("notice", "all null", column.name, text)
         return
     if column.infinite:
         text = f"{name} is infinite in {column.infinite:,} rows; most estimators take no infinity"
@@ -115,8 +118,9 @@ def _constant(profile: Profile, column: ColumnProfile) -> str:
     value = column.minimum if known else (column.top[0][0] if column.top else "one value")
     gaps = column.nulls + column.nans
     where = "in all rows" if not gaps else f"wherever it has a value ({gaps:,} rows have none)"
-    if column.distinct_is == "at least" and not known:
+    if not profile.extremes_exact or (column.distinct_is == "at least" and not known):
         where = f"in all {profile.sampled_rows:,} sampled rows"
+        where += " that have a value" if gaps else ""
     return f"{column.name!r} is {value!r} {where}: there is nothing to learn from it"
 
 

@@ -39,7 +39,8 @@ class ColumnProfile:
     type: str
     """Of the values, in Arrow's words."""
     nulls: int = 0
-    """Rows without a value. Exact, as ``nans``, ``infinite``, ``minimum`` and ``maximum``."""
+    """Rows without a value. Exact where the profile's ``extremes_exact`` says so, as ``nans``,
+    ``infinite``, ``minimum`` and ``maximum`` are."""
     nans: int = 0
     infinite: int = 0
     distinct: int | None = None
@@ -92,6 +93,9 @@ class Profile:
     target: str | None = None
     full: bool = True
     """Whether means and distinct values are of all rows; in a fit they are of the sample."""
+    extremes_exact: bool = True
+    """Whether nulls and extremes are of all rows. In a fit on more than 500 columns they are of the
+    sample, and nulls, NaN and infinities are scaled up from it."""
     memory: Any = None
     """`streamlearn.stream.timeline.MemoryReport` of the pass, where it was one of its own."""
     seconds: float = 0.0
@@ -116,6 +120,7 @@ class Profile:
             "sampled_rows": self.sampled_rows,
             "rank_error": self.rank_error,
             "full": self.full,
+            "extremes_exact": self.extremes_exact,
             "target": self.target,
             "columns": columns,
             "findings": [vars(finding).copy() for finding in self.findings],

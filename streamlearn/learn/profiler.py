@@ -2,7 +2,7 @@
 
 Two depths. In a pass of its own every row counts for everything. In the statistics pass of a
 fit, where it must cost next to nothing, nulls and extrema are of all rows, and the rest is of a
-sample of them.
+sample of them; of more than 500 columns everything is.
 """
 
 from __future__ import annotations
@@ -25,6 +25,8 @@ from streamlearn.learn.summary import Exact, summarize
 
 __all__ = ["Profiler", "profile_bytes", "profilers"]
 
+_MOST_TOUCHED = 500
+"""Columns up to which a fit looks at all of their values, and not at a sample alone."""
 _MOST_SKETCHED = 500
 """Columns up to which distinct values are counted one column at a time."""
 
@@ -82,6 +84,8 @@ class Profiler:
         self._fields = [*schema, *([target] if target is not None else [])]
         self._has_target = target is not None
         self._full = full
+        # Merely to touch so many columns of short chunks would take longer than a fit may notice.
+        self._only_sample = not full and len(self._fields) > _MOST_TOUCHED
         self.rows = 0
         self._nulls = np.zeros(len(self._fields), dtype=np.int64)
         self._extents = Extents([field.type for field in self._fields])
@@ -99,10 +103,12 @@ class Profiler:
         self.rows += len(rows)
         others = [np.asarray(y)] if self._has_target and y is not None else []
         self._sample.add(X, others[0] if others else None, rows)
+        if self._only_sample:
+            return
         if isinstance(X, pa.RecordBatch):
             columns = [*X.columns, *others]
             self._extents.add(columns)
-            nulls = [column.null_count for column in X.columns]
+            nulls = [column.null_count for column in columns[: X.num_columns]]
             self._nulls[: X.num_columns] += np.array(nulls, np.int64)
         else:
             columns = [*X.T, *others]
@@ -148,23 +154,28 @@ class Profiler:
             target = self._fields[-1].name
         X, y, row_numbers = self._sample.result()
         sample = self._sampled(X, y)
-        positions = {i: place for place, i in enumerate(self._numbers)}
+        whole = len(row_numbers) == self.rows
+        extents, nulls, scale = self._extents, self._nulls, 1.0
+        if self._only_sample:
+            extents = Extents([field.type for field in self._fields])
+            extents.add(sample)
+            nulls = np.array([column.null_count for column in sample])
+            scale = self.rows / max(1, len(row_numbers))
+        moments = _moments_of(self._moments) if self._moments is not None else []
+        of = dict(zip(self._numbers, moments, strict=False))
         summaries = []
         for i, item in enumerate(self._fields):
-            moments = None
-            if self._moments is not None and i in positions:
-                moments = _moments_of(self._moments, positions[i])
             exact = Exact(
                 rows=self.rows,
-                nulls=int(self._nulls[i]),
-                nans=int(self._extents.nans[i]),
-                infinite=int(self._extents.infinite[i]),
-                extent=self._extents.of(i),
-                moments=moments,
+                nulls=round(scale * int(nulls[i])),
+                nans=round(scale * int(extents.nans[i])),
+                infinite=round(scale * int(extents.infinite[i])),
+                extent=extents.of(i),
+                moments=of.get(i),
                 distinct=self._distinct[i] if self._distinct else None,
+                extent_is_exact=not self._only_sample,
             )
             summaries.append(summarize(item, exact, sample[i]))
-        whole = len(row_numbers) == self.rows
         found = Profile(
             rows=self.rows,
             sampled_rows=len(row_numbers),
@@ -172,6 +183,7 @@ class Profiler:
             columns=tuple(summaries),
             target=target,
             full=self._full,
+            extremes_exact=whole or not self._only_sample,
         )
         return find(found, sample, classes)
 
@@ -208,12 +220,16 @@ def _finite(columns: list[Any]) -> NDArray[np.float64]:
     return out
 
 
-def _moments_of(moments: Moments, place: int) -> tuple[float, float | None] | None:
-    """Return mean and sample standard deviation of one column."""
-    count = float(moments.count[place])
-    if not count:
-        return None
-    if count < 2:
-        return float(moments.mean[place]), None
-    spread = float(moments.variance[place]) * count / (count - 1)
-    return float(moments.mean[place]), float(np.sqrt(max(0.0, spread)))
+def _moments_of(moments: Moments) -> list[tuple[float, float | None] | None]:
+    """Return mean and sample standard deviation of each column."""
+    found: list[tuple[float, float | None] | None] = []
+    for count, mean, variance in zip(
+        moments.count.tolist(), moments.mean.tolist(), moments.variance.tolist(), strict=True
+    ):
+        if not count:
+            found.append(None)
+        elif count < 2:
+            found.append((mean, None))
+        else:
+            found.append((mean, float(np.sqrt(max(0.0, variance * count / (count - 1))))))
+    return found

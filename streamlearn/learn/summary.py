@@ -35,6 +35,7 @@ class Exact:
     """Smallest and largest finite value; points in time as whole numbers."""
     moments: tuple[float, float | None] | None
     distinct: Distinct | None
+    extent_is_exact: bool = True
 
 
 def summarize(item: Field, exact: Exact, sample: pa.Array) -> ColumnProfile:
@@ -85,7 +86,7 @@ def _distinct(exact: Exact, sampled: int, whole: bool) -> dict[str, Any]:
     sketch, most = exact.distinct, exact.rows - exact.nulls - exact.nans
     if exact.extent is not None and not exact.infinite:
         low, high = exact.extent
-        if low == high:
+        if low == high and exact.extent_is_exact:
             return {"distinct": 1}
         if isinstance(low, int):
             most = min(most, high - low + 1)

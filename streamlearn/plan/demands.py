@@ -92,7 +92,7 @@ def statistics_demand(
             Term(
                 "profile of the columns",
                 states * profile_bytes(read, full=False)
-                if name == "statistics" and stored is None
+                if name == "statistics" and not job.data.is_sparse
                 else 0,
             ),
         ),

@@ -99,6 +99,10 @@ def _about(profile: Mapping[str, Any]) -> str:
             f"{of}; nulls, extremes, means are exact; quantiles are from a sample of "
             f"{format_rows(sampled)} rows: {off}"
         )
+    if not profile["extremes_exact"]:
+        return (
+            f"{of}; everything is from a sample of {format_rows(sampled)} rows; of quantiles {off}"
+        )
     return (
         f"{of}; nulls and extremes are exact; means, quantiles, distinct and frequent values are "
         f"from a sample of {format_rows(sampled)} rows; of the quantiles {off}"

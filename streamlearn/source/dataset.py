@@ -120,6 +120,11 @@ class Dataset:
         return max((fragment.rows for fragment in self.fragments), default=0)
 
     @property
+    def is_sparse(self) -> bool:
+        """Whether rows come as a CSR matrix."""
+        return hasattr(self.source, "stored_values")
+
+    @property
     def has_target(self) -> bool:
         """Whether there is something to predict."""
         return self.target_field is not None

@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 from streamlearn.errors import SourceError
 from streamlearn.source.files import Stamp, Stores
 
-__all__ = ["check_unchanged", "open_parquet", "read_footer", "said_by_name"]
+__all__ = ["check_unchanged", "open_parquet", "read_again", "read_footer", "said_by_name"]
 
 _LEAST_BYTES = 12
 """Of any parquet file: two magic numbers and a length."""
@@ -65,6 +65,20 @@ def read_footer(stores: Stores, path: str) -> tuple[pq.FileMetaData, Stamp]:
             metadata = pq.read_metadata(opened)
         _check(path, metadata, stored_bytes)
         return metadata, stamp
+
+
+def read_again(stores: Stores, path: str, stamp: Stamp) -> pq.FileMetaData:
+    """Read the metadata of a file that `read_footer` found in order.
+
+    Raises
+    ------
+    SourceError
+        If it changed since.
+    """
+    with said_by_name(path, "cannot be read as parquet"):
+        check_unchanged(stores, path, stamp)
+        with stores.open(path, stamp) as opened:
+            return pq.read_metadata(opened)
 
 
 @contextmanager

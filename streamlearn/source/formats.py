@@ -77,6 +77,11 @@ def open_files(
         raise UsageError(f"schema= settles types of columns; {kind} files have theirs")
     if kind == "parquet":
         return ParquetSource(files, types)
+    if remote := next(filter(is_remote, files), None):
+        raise UsageError(
+            f"{remote}: {kind} files are read from the local disk; copy them there first, or store "
+            "the rows as parquet"
+        )
     if kind == "arrow":
         return IpcSource(files)
     if kind == "jsonl":

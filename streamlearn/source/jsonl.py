@@ -106,7 +106,7 @@ class JsonLinesSource(LineSource):
         found = {name: Seen(pa.null(), 0, 0, None, what) for name, what in clashes.items()}
         for name, column in zip(table.column_names, table.columns, strict=True):
             # A type given for a key that no line has makes a column all the same.
-            if name in self._given and json.dumps(name)[1:-1].encode() not in data:
+            if name in self._given and not any(key in data for key in _spellings(name)):
                 continue
             inexact = inexact_integer(column) if name not in self._given else None
             if inexact is not None and pa.types.is_floating(column.type):
@@ -217,3 +217,7 @@ class JsonLinesSource(LineSource):
             ) from error
         del data
         yield from self._sliced(fragment, table, numbers, columns, rows)
+
+
+def _spellings(name: str) -> list[bytes]:
+    return [json.dumps(name, ensure_ascii=plain).encode() for plain in (True, False)]

@@ -269,6 +269,8 @@ class LineSource(ABC):
         waiting = [(0, len(sound))]
         while waiting:
             low, high = waiting.pop()
+            if low == high:
+                continue
             part = b"".join(data[starts[index] : ends[index]] for index in sound[low:high])
             try:
                 self._parse(part)

@@ -26,7 +26,13 @@ from streamlearn.sizes import format_bytes
 from streamlearn.source.base import Fragment, ReaderCost
 from streamlearn.source.cast import decoded, settled, stored_type
 from streamlearn.source.files import Stamp, Stores, find_files, is_remote
-from streamlearn.source.footer import check_unchanged, open_parquet, read_footer, said_by_name
+from streamlearn.source.footer import (
+    check_unchanged,
+    open_parquet,
+    read_again,
+    read_footer,
+    said_by_name,
+)
 from streamlearn.source.hive import hive_types, hive_values
 from streamlearn.source.prune import Cases, constant_case, impossible, statistics_cases
 from streamlearn.source.reconcile import Reconciled, reconcile
@@ -242,7 +248,7 @@ class ParquetSource:
     def _cases(self, names: Sequence[str]) -> Iterator[tuple[int, dict[str, Cases]]]:
         """Take from footers and directories what they say of columns, fragment by fragment."""
         for file, parts in itertools.groupby(self.fragments, lambda part: part.path):
-            metadata, _ = read_footer(self._stores, file)
+            metadata = read_again(self._stores, file, self._stamps[file])
             stored = metadata.schema.to_arrow_schema()
             at = {metadata.schema.column(i).path: i for i in range(metadata.num_columns)}
             for part in parts:

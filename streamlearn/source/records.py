@@ -66,6 +66,8 @@ class Records:
 
     def spans(self, data: bytes) -> tuple[Positions, Positions]:
         """Return where records begin and end (line end included); empty lines are none."""
+        if not data:
+            return np.array([], dtype=np.int64), np.array([], dtype=np.int64)
         ends = self._ends(data)
         if not len(ends) or ends[-1] < len(data):
             ends = np.append(ends, len(data))

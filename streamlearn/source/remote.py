@@ -167,7 +167,9 @@ def filesystem(url: str) -> tuple[Any, str]:
     except ImportError as error:
         if scheme in ("http", "https"):
             raise MissingExtraError(f"reading {scheme}://", "aiohttp", "remote") from error
-        raise SourceError(f"{url}: {error} to read {scheme}:// URLs") from error
+        raise SourceError(
+            f"{url}: reading {scheme}:// needs a package that is not installed: {error}"
+        ) from error
     except ValueError as error:
         raise SourceError(f"{url}: fsspec knows no store of this kind: {error}") from error
     return fs, str(path)

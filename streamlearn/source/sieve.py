@@ -16,7 +16,7 @@ __all__ = ["Sieve"]
 _FEWER = 3
 """The condition's columns are read ahead where all columns have so many times their bytes."""
 _LOOK_ROWS = 16_384
-_TRIED, _AGAIN = 8, 16
+_TRIED, _AGAIN = 4, 16
 """Where so many looks spared nothing, only one fragment in sixteen is looked at."""
 
 

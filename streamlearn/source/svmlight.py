@@ -115,6 +115,11 @@ class SvmlightSource(LineSource):
         fixed = (1 << 20) + 2 * self._largest_bytes + int(3 * row * most)
         return ReaderCost(fixed, row, row)
 
+    @property
+    def stored_values(self) -> float:
+        """Values stored of a row, where they are densest."""
+        return self._row_bytes / 12
+
     def read(self, fragment: Fragment, columns: Sequence[str], rows: int) -> Iterator[Chunk]:
         """See `streamlearn.source.base.Source.read`."""
         if len(columns) != len(self.schema):

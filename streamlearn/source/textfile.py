@@ -14,10 +14,11 @@ import os
 import re
 import shutil
 import tempfile
+import weakref
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import IO, Any
+from typing import Any
 
 import pyarrow as pa
 
@@ -50,6 +51,24 @@ _UTF_16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 _HTML = re.compile(rb"\s*(<!--.*?-->\s*)*<(!doctype\s+html|html)\b", re.IGNORECASE | re.DOTALL)
 
 
+class _Spool:
+    """A file without a name, closed with the last that reads it."""
+
+    def __init__(self) -> None:
+        with tempfile.TemporaryFile(buffering=0) as file:
+            self.handle = os.dup(file.fileno())
+        self.end = 0
+        weakref.finalize(self, os.close, self.handle)
+
+    def write(self, data: bytes) -> None:
+        """Append bytes."""
+        rest = memoryview(data)
+        while rest:
+            written = os.write(self.handle, rest)
+            self.end += written
+            rest = rest[written:]
+
+
 @dataclass(frozen=True)
 class TextFile:
     """One file's text, in UTF-8."""
@@ -60,7 +79,7 @@ class TextFile:
     end: int
     status: tuple[int, int]
     """Size and time of change of the file, as opened."""
-    spool: IO[bytes] | None = None
+    spool: _Spool | None = None
     """Where the text is, where it is not in the file itself."""
 
     def read(self, at: int, size: int) -> bytes:
@@ -73,7 +92,7 @@ class TextFile:
         """
         size = min(size, self.end - at)
         if self.spool is not None:
-            return _pread(self.spool.fileno(), size, at)
+            return _pread(self.spool.handle, size, at)
         try:
             with open(self.path, "rb", buffering=0) as file:
                 found = os.fstat(file.fileno())
@@ -111,7 +130,7 @@ def open_texts(paths: Sequence[str], encoding: str = "utf-8") -> list[TextFile]:
             f"encoding={encoding!r}: Python has no such text encoding; write for example utf-8, "
             "latin-1, cp1252 or utf-16"
         ) from error
-    spool: IO[bytes] | None = None
+    spool: _Spool | None = None
     found = []
     for path in paths:
         try:
@@ -124,8 +143,7 @@ def open_texts(paths: Sequence[str], encoding: str = "utf-8") -> list[TextFile]:
         if plain and not path.endswith(COMPRESSED):
             text = TextFile(path, 0, status.st_size, stamp)
         else:
-            # Unlinked from the start, and closed with the last of these values.
-            spool = spool or tempfile.TemporaryFile(buffering=0)  # noqa: SIM115
+            spool = spool or _Spool()
             text = _spooled(path, encoding if not plain else None, spool, stamp)
         found.append(_checked(text, encoding, plain))
     return found
@@ -154,9 +172,7 @@ def _checked(text: TextFile, encoding: str, plain: bool) -> TextFile:
     return text
 
 
-def _spooled(
-    path: str, encoding: str | None, spool: IO[bytes], status: tuple[int, int]
-) -> TextFile:
+def _spooled(path: str, encoding: str | None, spool: _Spool, status: tuple[int, int]) -> TextFile:
     folder = tempfile.gettempdir()
     free = shutil.disk_usage(folder).free
     if free < status[0]:
@@ -165,16 +181,16 @@ def _spooled(
             f"its {format_bytes(status[0])}; name another folder with the environment variable "
             "TMPDIR"
         )
-    begin = spool.seek(0, os.SEEK_END)
+    begin = spool.end
     decoder = None
     if encoding is not None:
         decoder = codecs.getincrementaldecoder(encoding)("streamlearn-undecodable")
     try:
         with _unpacked(path) as stream:
             while data := stream.read(_COPY_BYTES):
-                _write(spool, data if decoder is None else decoder.decode(data).encode())
+                spool.write(data if decoder is None else decoder.decode(data).encode())
         if decoder is not None:
-            _write(spool, decoder.decode(b"", final=True).encode())
+            spool.write(decoder.decode(b"", final=True).encode())
     except MemoryError:
         raise
     except (OSError, EOFError, zlib.error, lzma.LZMAError, pa.ArrowException) as error:
@@ -184,7 +200,7 @@ def _spooled(
                 "environment variable TMPDIR"
             ) from error
         raise SourceError(f"{path}: cannot be unpacked, it is damaged or cut: {error}") from error
-    return TextFile(path, begin, spool.seek(0, os.SEEK_END), status, spool)
+    return TextFile(path, begin, spool.end, status, spool)
 
 
 def _unpacked(path: str) -> Any:
@@ -198,12 +214,6 @@ def _unpacked(path: str) -> Any:
         kind = "zstd" if path.endswith(".zst") else "lz4"
         return pa.CompressedInputStream(pa.OSFile(path), kind)
     return open(path, "rb")
-
-
-def _write(spool: IO[bytes], data: bytes) -> None:
-    rest = memoryview(data)
-    while rest:
-        rest = rest[spool.write(rest) :]
 
 
 def _pread(handle: int, size: int, at: int) -> bytes:

@@ -35,9 +35,9 @@ def check_free_disk(folder: str | os.PathLike[str] | None, size_bytes: int) -> N
     free = shutil.disk_usage(place).free
     if size_bytes > free:
         raise UsageError(
-            f"shuffling keeps {format_bytes(size_bytes)} of prepared rows on disk, but "
+            f"shuffling keeps {format_bytes(size_bytes)} of rows on disk, but "
             f"{place} has {format_bytes(free)} free; name another folder with scratch_dir= or "
-            "--scratch-dir, or learn without shuffling"
+            "--scratch-dir, or do without shuffling"
         )
 
 

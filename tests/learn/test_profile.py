@@ -270,6 +270,7 @@ def test_what_is_held_is_bounded_and_planned(columns):
         value = found.value()
         assert len(value.columns) == columns
         assert value["f0"].distinct >= min(rows, sample_rows(schema)) * 0.9
+        assert value.extremes_exact == (full or columns <= 500)
         if columns == 5_000:
             assert len(value.to_json()) < 2_500_000
             assert len(repr(value).splitlines()) < 80
@@ -299,3 +300,19 @@ def test_pandas_and_profile_agree_on_a_column_of_gaps():
         pytest.approx(values.mean()),
         pytest.approx(values.std()),
     )
+
+
+def test_a_fit_on_very_many_columns_looks_at_a_sample_alone_and_says_so():
+    rows = 4_000
+    rng = np.random.default_rng(0)
+    columns = {f"f{i}": rng.normal(size=rows).astype(np.float32) for i in range(600)}
+    columns["gaps"] = pa.array([None, None, None, 1.0] * (rows // 4))
+    columns["none"] = pa.nulls(rows, pa.float64())
+    found = profile_of(pa.table(columns), range(0, rows, 900), 2, full=False)
+    sampled = sample_rows(Schema.from_arrow(pa.table(columns).schema))
+    assert found.sampled_rows == sampled < rows
+    assert abs(found["gaps"].nulls / rows - 0.75) < found.rank_error
+    assert "everything is from a sample of" in repr(found)
+    texts = {finding.kind: finding.text for finding in found.findings}
+    assert f"any of {sampled:,} sampled rows" in texts["all null"]
+    assert f"'gaps' is 1.0 in all {sampled:,} sampled rows" in texts["constant"]

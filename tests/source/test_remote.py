@@ -18,7 +18,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 import streamlearn as sl
-from streamlearn.errors import SourceError
+from streamlearn.errors import MissingExtraError, SourceError, UsageError
 from streamlearn.source import files
 from streamlearn.source.retry import Breaker, Patience, is_transient
 from streamlearn.testing import check_every_row_once
@@ -168,6 +168,24 @@ def test_what_is_not_there_is_named(url, message):
     with pytest.raises(SourceError, match=message) as caught:
         sl.scan(url)
     assert url in str(caught.value)
+
+
+def test_what_cannot_be_read_from_afar_is_named():
+    with pytest.raises(UsageError, match="memory://a.arrow: arrow files are read from the local"):
+        sl.scan("memory://a.arrow")
+    with pytest.raises(UsageError, match="chained URLs are not read"):
+        sl.scan("simplecache::memory://a.parquet")
+
+
+def test_a_store_whose_package_is_missing_is_named(monkeypatch):
+    def missing(url):
+        raise ImportError("Install s3fs to access S3")
+
+    monkeypatch.setattr("fsspec.core.url_to_fs", missing)
+    with pytest.raises(SourceError, match=r"s3://b/a.parquet: reading s3:// needs .*s3fs"):
+        sl.scan("s3://b/a.parquet")
+    with pytest.raises(MissingExtraError, match=r"aiohttp.*streamlearn\[remote\]"):
+        sl.scan("https://example.org/a.parquet")
 
 
 def test_a_file_that_changed_in_its_store_is_refused(memory):
