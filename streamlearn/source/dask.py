@@ -396,7 +396,7 @@ class _Partition:
 
     def __dask_tokenize__(self) -> tuple[Any, ...]:
         data = self._dataset
-        roles = (data.target, data.weight, str(data.where), str(data.derive))
+        roles = (data.target, data.weight, str(data.where), str(data.derive), data.drop_missing)
         return ("streamlearn", data.source.fingerprint, *roles, *self._names)
 
     def __call__(self, part: int, columns: Sequence[str] | None = None) -> Any:

@@ -264,6 +264,17 @@ def test_conditions_and_computed_columns_come_along(mixed):
     assert not len(nobody.compute())
 
 
+def test_rows_with_gaps_are_left_out_whichever_columns_are_computed():
+    frame = pd.DataFrame({"a": [1.0, np.nan, 3], "b": [1.0, 2, np.nan], "y": [1.0, 2, 3]})
+    whole, dropped = (
+        sl.scan(frame, target="y", drop_missing=drop).to_dask() for drop in (False, True)
+    )
+    assert len(dropped.compute()) == len(dropped["a"].compute()) == 1
+    # Of one name they would be one frame to dask, where both are in a computation.
+    both = dask.compute(whole, dropped)
+    assert [len(part) for part in both] == [3, 1]
+
+
 def test_matrices_become_numbered_columns():
     found = sl.scan((X.astype("f4"), Y.astype(str)), weight=Y).to_dask()
     assert list(found.columns) == ["0", "1", "2", "3", "4", "5", "target", "weight"]
