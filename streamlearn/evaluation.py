@@ -160,6 +160,7 @@ class Evaluating:
         self._scratch_dir = scratch_dir
         self._names = self._fitted_columns()
         data.require(self._names)
+        data.refuse_faults()
         schema = data.features.select(self._names) if data.features.named else data.features
         self._kernel, self._model = _compile(estimator, schema)
         self._block_rows = answer_rows(self._model, _BLOCK_ROWS)

@@ -49,6 +49,7 @@ class Profiling:
         self._threads = threads or cores()
         self._nested: list[Field] = []
         self._apart: Field | None = None
+        data.refuse_faults()
         if data.schema.named:
             # Target and weight are columns like others here: a null among them is told, not refused.
             left_out = [data.target, data.weight, *data.features.names]

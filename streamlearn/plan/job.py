@@ -138,6 +138,7 @@ def take_apart(estimator: Any, data: Any, options: Options) -> Job:
         columns = columns_for(steps, names, {leaf.path for leaf in steps.leaves()}, True)
     job = Job(data, options, steps, model, whole, schedule(steps) if steps else [], columns)
     data.require(columns)
+    data.refuse_faults()
     if model is not None and needs_target(model) and not data.has_target:
         raise UsageError(f"{type(model).__name__} needs a target; name it with target= or --target")
     if options.validation and not data.has_target:

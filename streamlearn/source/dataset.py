@@ -180,6 +180,15 @@ class Dataset:
         reconciled = getattr(self.source, "reconciled", None)
         if reconciled is not None:
             reconciled.require(self.stored_columns(features, roles))
+
+    def refuse_faults(self) -> None:
+        """Refuse rows that the source found unusable when it was opened, unless set aside.
+
+        Raises
+        ------
+        DataError
+            Naming the first of them.
+        """
         faults = self.faults
         if faults and self.quarantine is None:
             more = f" (and {len(faults) - 1:,} more)" if len(faults) > 1 else ""

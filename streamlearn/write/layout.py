@@ -53,6 +53,7 @@ class Layout:
             if not self.names:
                 raise UsageError("there is no column to write; name some with features=")
             data.require(self.names)
+            data.refuse_faults()
             # Target and weight are columns like any other here, gaps and all.
             self.data = copy.copy(data)
             self.data.target = self.data.weight = None

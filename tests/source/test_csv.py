@@ -453,7 +453,7 @@ def test_formats_of_files(tmp_path):
     assert sl.scan(tmp_path, format="parquet").rows == len(FRAME)
     with pytest.raises(UsageError, match="excel"):
         sl.scan(path, format="excel")
-    with pytest.raises(UsageError, match="format= says what files are"):
+    with pytest.raises(UsageError, match="format= says what is in files"):
         sl.scan(FRAME, format="csv")
     for wrong in ({"separator": "::"}, {"separator": ";", "quote": ";"}, {"encoding": "utf-99"}):
         with pytest.raises(UsageError):
