@@ -366,7 +366,7 @@ class CsvSource(LineSource):
         )
 
     def _parse(self, data: bytes) -> tuple[int, Any, dict[int, Fault]]:
-        if not data.strip():
+        if not self._prepared(data).strip(b"\r\n"):
             return 0, {}, {}
         ragged: dict[int, Fault] = {}
 

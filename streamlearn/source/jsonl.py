@@ -72,7 +72,7 @@ class JsonLinesSource(LineSource):
         )
 
     def _make_records(self) -> Records:
-        return Records(quote=None, skip_spaces=True)
+        return Records(quote=None, skip_spaces=True, blank=b" \t")
 
     def _doubt(self) -> str:
         return (

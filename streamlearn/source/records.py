@@ -30,7 +30,8 @@ class Records:
     separator: str = ","
     quote: str | None = None
     skip_spaces: bool = False
-    """Whether a quote opens behind spaces as well."""
+    """Whether a quote opens behind spaces as well, and lines of blanks are no records."""
+    blank: bytes = b" "
     _quoted: re.Pattern[bytes] = field(init=False, repr=False, compare=False)
     _spaced: re.Pattern[bytes] = field(init=False, repr=False, compare=False)
 
@@ -79,8 +80,11 @@ class Records:
         )
         starts, ends = starts[filled], ends[filled]
         if self.skip_spaces:
+            blank = self.blank + b"\r\n"
             pairs = zip(starts, ends, strict=True)
-            filled = np.array([not data[start:end].isspace() for start, end in pairs], dtype=bool)
+            filled = np.array(
+                [bool(data[start:end].strip(blank)) for start, end in pairs], dtype=bool
+            )
             starts, ends = starts[filled], ends[filled]
         return starts, ends
 
@@ -94,9 +98,10 @@ class Records:
             ends = np.sort(np.concatenate([ends, alone]))
         if self.quote is not None and self.quote.encode() in data:
             opens, closes = self._quotes(data)
-            last = np.searchsorted(opens, ends) - 1
-            inside = (last >= 0) & (ends < closes[np.maximum(last, 0)])
-            ends = ends[~inside]
+            if len(opens):
+                last = np.searchsorted(opens, ends) - 1
+                inside = (last >= 0) & (ends < closes[np.maximum(last, 0)])
+                ends = ends[~inside]
         return ends + 1
 
     def _quotes(self, data: bytes) -> tuple[Positions, Positions]:

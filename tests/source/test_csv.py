@@ -542,3 +542,20 @@ print(json.dumps({{"rows": data.rows}}))
         assert finished.last["rows"] == 600 * (times + 1)
         peaks.append(finished.peak_bytes)
     assert peaks[1] - peaks[0] < 12 << 20
+
+
+ODD = {
+    "a quote that opens nothing": ('x,y\n1,2\n3,a"b\n4,5\n', 3, []),
+    "a line of spaces": ("x,y\n1,2\n  \n\n4,5\n", 3, [1]),
+    "a line of one tab": ("x,y\n1,2\n\t\n4,5\n6,7\n", 4, [1]),
+}
+
+
+@pytest.mark.parametrize(("text", "rows", "bad"), ODD.values(), ids=ODD)
+def test_odd_lines_are_the_same_rows_in_any_block(text, rows, bad, tmp_path, monkeypatch):
+    for size in (1, 3, 8, 1 << 20):
+        monkeypatch.setattr(lines, "_BLOCK_BYTES", size)
+        data = sl.scan(write(tmp_path / "a.csv", text))
+        assert data.rows == rows
+        assert [fault.row for fault in data.source.faults] == bad
+        assert whole(data)[1].tolist() == [row for row in range(rows) if row not in bad]
