@@ -27,6 +27,8 @@ __all__ = ["Profiler", "profile_bytes", "profilers"]
 
 _MOST_TOUCHED = 500
 """Columns up to which a fit looks at all of their values, and not at a sample alone."""
+_COLUMN_BYTES = 2_000
+"""Of a column's profile, as objects of Python."""
 _MOST_SKETCHED = 500
 """Columns up to which distinct values are counted one column at a time."""
 
@@ -43,9 +45,8 @@ def profile_bytes(schema: Schema, *, full: bool) -> int:
     counted, hashes = sketch_sizes(len(schema))
     sample = 5 * sample_rows(schema) * row_bytes(schema)
     sketches = len(schema) * (250 * counted + 24 * hashes)
-    return int(
-        sample + 600 * len(schema) + (sketches if full and len(schema) <= _MOST_SKETCHED else 0)
-    )
+    sketched = full and len(schema) <= _MOST_SKETCHED
+    return int(sample + _COLUMN_BYTES * len(schema) + (sketches if sketched else 0))
 
 
 class Profiler:
