@@ -220,7 +220,7 @@ def test_gaps_in_a_target_are_kept(tmp_path):
     [{}, {"compression": "none"}, {"compression": "gzip"}, {"shards": "8MB"}],
     ids=["zstd", "raw", "gzip", "shards"],
 )
-@pytest.mark.parametrize("kind", ["f4", "f8", "i2", "u8", "?"])
+@pytest.mark.parametrize("kind", ["f2", "f4", "f8", "i2", "u8", "?"])
 def test_a_matrix_goes_to_zarr_and_back(tmp_path, options, kind):
     X = (np.random.default_rng(0).normal(size=(40_000, 40)) * 50).astype(kind)
     y = np.arange(40_000, dtype=np.int32)
@@ -533,6 +533,21 @@ def test_fewer_rows_than_were_written_are_an_error(tmp_path, monkeypatch):
     )
     with pytest.raises(DataError, match="5,000 rows were written, and 4,999 are there"):
         sl.convert(NUMBERS, tmp_path / "a.parquet")
+    assert os.listdir(tmp_path) == []
+
+
+def test_a_chunk_that_was_lost_is_an_error(tmp_path, monkeypatch):
+    from streamlearn.write.zarr import ZarrWriter
+
+    real = ZarrWriter.append
+
+    def lose(self, group):
+        real(self, group)
+        (self._place / "X" / "c" / "0" / "0").unlink()
+
+    monkeypatch.setattr(ZarrWriter, "append", lose)
+    with pytest.raises(DataError, match="0 of 1 files of chunks"):
+        sl.convert(NUMBERS, tmp_path / "a.zarr")
     assert os.listdir(tmp_path) == []
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from contextlib import ExitStack
+from math import prod
 from pathlib import Path
 from typing import Any
 
@@ -194,19 +195,19 @@ class ZarrWriter:
                 side.array.resize((self._rows,))
         self.abandon()
         found = zarr.open_group(zarr.storage.LocalStore(self._place, read_only=True), mode="r")
-        lengths = {name: array.shape[0] for name, array in found.arrays()}
         for name, array in found.arrays():
-            if array.nchunks_initialized < array.nchunks or array.shape[0] != self._rows:
+            grid = zip(array.shape, array.shards or array.chunks, strict=True)
+            due = prod(-(-size // part) for size, part in grid)
+            there = len(_files(self._place / name)) - 1
+            if there < due or array.shape[0] != self._rows:
                 raise SourceError(
-                    f"{self._place}/{name}: {array.nchunks_initialized} of {array.nchunks} chunks "
-                    f"and {array.shape[0]} of {self._rows} rows are there after writing"
+                    f"{self._place}/{name}: {there} of {due} files of chunks and {array.shape[0]} "
+                    f"of {self._rows} rows are there after writing; the disk may be failing"
                 )
-        sizes = [
-            os.stat(os.path.join(folder, file)).st_size
-            for folder, _, files in os.walk(self._place)
-            for file in files
-        ]
-        return Written(lengths["X"], sum(sizes), len(sizes))
+        files = _files(self._place)
+        return Written(
+            found["X"].shape[0], sum(os.stat(file).st_size for file in files), len(files)
+        )
 
     def abandon(self) -> None:
         """See `streamlearn.write.base.Writer.abandon`."""
@@ -238,6 +239,10 @@ class _Side:
         self.array[self._done : self._done + rows] = values[:rows]
         self._waiting, self._held = [values[rows:].copy()], self._held - rows
         self._done += rows
+
+
+def _files(folder: Path) -> list[str]:
+    return [os.path.join(place, file) for place, _, files in os.walk(folder) for file in files]
 
 
 def _codecs(compression: str) -> Sequence[Any] | None:
