@@ -140,7 +140,9 @@ def test_where_comes_first(dirty):
 
 def test_a_source_of_which_nothing_is_left_says_so():
     X = np.full((100, 2), np.inf)
-    with pytest.raises(DataError, match="no row to learn from: read 100, learned 0, .*rejected 100"):
+    with pytest.raises(
+        DataError, match="no row to learn from: read 100, learned 0, .*rejected 100"
+    ):
         sl.fit(pipeline(), (X, np.zeros(100)), on_error="quarantine")
 
 
