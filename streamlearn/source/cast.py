@@ -47,9 +47,16 @@ def settled(column: pa.Array, wanted: pa.DataType, name: str, part: Fragment, ro
         bad = _first_bad(column, wanted)
         raise DataError(
             f"{part.path}, row group {part.part}, row {row + bad}: column {name!r} holds "
-            f"{column[bad].as_py()!r} ({column.type}), which is not {wanted}; choose another type "
+            f"{_shown(column[bad])} ({column.type}), which is not {wanted}; choose another type "
             f"with schema= or --schema {name}=TYPE"
         ) from error
+
+
+def _shown(value: pa.Scalar) -> str:
+    try:
+        return repr(value.as_py())
+    except (OverflowError, ValueError):  # a date that Python has not
+        return f"{value.cast(pa.int64())} {value.type} since 1970"
 
 
 def _first_bad(column: pa.Array, wanted: pa.DataType) -> int:

@@ -205,9 +205,17 @@ class Dataset:
         return found
 
     def quarantined(self, quarantine: Quarantine) -> Dataset:
-        """Return the same data without the rows that are set aside, now or later."""
+        """Return the same data without the rows that are set aside, now or later.
+
+        A source that puts small parts together in a fragment gives each one of its own (``fine``),
+        so that no more is set aside than has to be.
+        """
         found = copy.copy(self)
         found.quarantine = quarantine
+        if hasattr(self.source, "fine"):
+            found.source = self.source.fine()
+            for name in ("rows", "longest_rows"):
+                found.__dict__.pop(name, None)
         return found
 
     def cost(self, features: Sequence[str], roles: bool = True) -> ReaderCost:

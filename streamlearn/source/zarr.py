@@ -6,6 +6,7 @@ columns are its variables, flattened over their named axes.
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import os
 from collections.abc import Iterator, Sequence
@@ -146,7 +147,9 @@ class ZarrSource:
         row_bytes = max(1, width * grid.dtype.itemsize)
         step = (grid.shard or grid.chunk)[0]
         most = min(_FRAGMENT_ROWS, _FRAGMENT_BYTES // row_bytes)
-        step *= max(1, most // step)
+        self._cut_rows(rows, step * max(1, most // step))
+
+    def _cut_rows(self, rows: int, step: int) -> None:
         self.fragments = [
             Fragment(index, self._name, index, first, min(step, rows - first))
             for index, first in enumerate(range(0, rows, step))
@@ -210,9 +213,10 @@ class ZarrSource:
             )
         )
         self._shape = numeric[main].shape
-        self._cut(self._columns[main])
+        self._main = self._columns[main]
+        self._cut(self._main, _FRAGMENT_ROWS)
 
-    def _cut(self, grid: Grid) -> None:
+    def _cut(self, grid: Grid, rows_wanted: int) -> None:
         """Cut the axes into fragments of whole chunks, as few as are not too large to hold."""
         shape, chunk = grid.shape, grid.shard or grid.chunk
         axis = 0
@@ -221,9 +225,9 @@ class ZarrSource:
                 break
             axis += 1
         row = prod(shape[axis + 1 :])
-        step = chunk[axis] * max(1, _FRAGMENT_ROWS // max(1, chunk[axis] * row))
+        step = chunk[axis] * max(1, rows_wanted // max(1, chunk[axis] * row))
         first = 0
-        self.fragments = []
+        self.fragments, self._pieces = [], []
         for before in np.ndindex(*shape[:axis]):
             for start in range(0, shape[axis], step):
                 stop = min(start + step, shape[axis])
@@ -233,6 +237,16 @@ class ZarrSource:
                     Fragment(len(self.fragments), self._name, len(self.fragments), first, rows)
                 )
                 first += rows
+
+    def fine(self) -> ZarrSource:
+        """Return the same source with a fragment for each row of chunks, however small."""
+        found = copy.copy(self)
+        if self.schema.named:
+            found._cut(self._main, 1)
+        else:
+            grid = self._columns[""]
+            found._cut_rows(grid.shape[0], grid.chunk[0])
+        return found
 
     @property
     def target_type(self) -> pa.DataType | None:

@@ -139,7 +139,9 @@ def _learn(mine: Statistics, root: Node | None, block: Chunk, dataset: Dataset) 
 
 
 def located(error: CellError, dataset: Dataset, chunk: Chunk) -> DataError:
-    """Add to an error in a block where the row is stored."""
+    """Add to an error in a block where the row is stored, and what the target is called."""
+    if error.column == "target" and dataset.target is not None:
+        error = CellError(error.row, dataset.target, error.message)
     if error.row is None:
         return DataError(str(error))
     return DataError(f"{dataset.locate(int(chunk.rows[error.row]))}: {error}")
