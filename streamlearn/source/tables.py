@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 
 from streamlearn.chunk import Chunk, Schema
-from streamlearn.errors import SchemaError, SourceError
+from streamlearn.errors import DataError, SchemaError, SourceError
 from streamlearn.source.base import Fragment, ReaderCost
 
 __all__ = ["IpcSource", "TableSource", "decoded", "is_arrow_file", "is_table", "plain_schema"]
@@ -174,6 +174,7 @@ class IpcSource:
     def __init__(self, files: Sequence[str]) -> None:
         self.fragments: list[Fragment] = []
         self._longest: dict[str, float] = {}
+        self._stamps: dict[str, tuple[int, int]] = {}
         digest = hashlib.sha256()
         stored: pa.Schema | None = None
         first = 0
@@ -185,11 +186,13 @@ class IpcSource:
                     lengths = []
                     for part in range(reader.num_record_batches):
                         batch = reader.get_batch(part)
+                        batch.validate()
                         lengths.append(batch.num_rows)
                         self._note_sizes(batch)
                     status = os.stat(file)
-            except (OSError, pa.ArrowException) as error:
+            except (OSError, ValueError, pa.ArrowException) as error:
                 raise SourceError(f"{file}: cannot be read as an Arrow file: {error}") from error
+            self._stamps[file] = (status.st_size, status.st_mtime_ns)
             schema = schema.remove_metadata()
             if stored is not None and not stored.equals(schema):
                 raise SchemaError(f"{files[0]} and {file} have not the same columns and types")
@@ -230,11 +233,16 @@ class IpcSource:
     def read(self, fragment: Fragment, columns: Sequence[str], rows: int) -> Iterator[Chunk]:
         """See `streamlearn.source.base.Source.read`."""
         try:
+            status = os.stat(fragment.path)
+            if (status.st_size, status.st_mtime_ns) != self._stamps[fragment.path]:
+                raise SourceError(f"{fragment.path}: the file has changed since it was opened")
             with pa.OSFile(fragment.path) as opened:
                 batch = pa.ipc.open_file(opened).get_batch(fragment.part).select(list(columns))
-        except MemoryError:
+            # Offsets and codes are taken on trust by whatever comes after.
+            batch.validate(full=True)
+        except (MemoryError, DataError):
             raise
-        except (OSError, pa.ArrowException) as error:
+        except (OSError, ValueError, pa.ArrowException) as error:
             raise SourceError(
                 f"{fragment.path}, batch {fragment.part}: cannot be read: {error}"
             ) from error
