@@ -35,7 +35,12 @@ class Field:
     @property
     def is_number(self) -> bool:
         """Whether scikit-learn would take the column as numeric."""
-        kinds = (pa.types.is_integer, pa.types.is_floating, pa.types.is_boolean)
+        kinds = (
+            pa.types.is_integer,
+            pa.types.is_floating,
+            pa.types.is_boolean,
+            pa.types.is_decimal,
+        )
         return any(is_kind(self.type) for is_kind in kinds) or pa.types.is_null(self.type)
 
     @property

@@ -60,6 +60,7 @@ def test_every_run_folder_holds_what_is_promised(tmp_path):
         "learned": 500,
         "held_out": 0,
         "filtered": 0,
+        "missing": 0,
         "rejected": 0,
     }
     assert metrics["memory"].keys() >= {

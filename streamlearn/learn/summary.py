@@ -184,10 +184,13 @@ def _moments(
         return {"mean": moments[0], "std": moments[1]}
     if not len(numbers):
         return {}
-    spread = float(numbers.std(ddof=1)) if len(numbers) > 1 else None
+    # Of numbers near the largest there are, the squares are beyond it: then there is no number.
+    with np.errstate(over="ignore", invalid="ignore"):
+        spread = float(numbers.std(ddof=1)) if len(numbers) > 1 else np.nan
+        mean = float(numbers.mean())
     return {
-        "mean": _short(float(numbers.mean())),
-        "std": spread if spread is None else _short(spread),
+        "mean": _short(mean) if np.isfinite(mean) else None,
+        "std": _short(spread) if np.isfinite(spread) else None,
         "mean_is": "exact" if whole else "sampled",
     }
 

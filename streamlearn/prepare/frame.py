@@ -54,7 +54,7 @@ def matrix_dtype(block: Block) -> np.dtype[Any]:
 def _numpy_dtype(type_: pa.DataType) -> np.dtype[Any]:
     if not Field("", type_).is_number:
         raise TypeError(str(type_))
-    if pa.types.is_null(type_):
+    if pa.types.is_null(type_) or pa.types.is_decimal(type_):
         return np.dtype(np.float64)
     kind: np.dtype[Any] = np.dtype(type_.to_pandas_dtype())
     return kind
@@ -66,6 +66,9 @@ def column_numbers(column: pa.Array) -> NDArray[Any]:
         column = column.cast(pa.uint8())
     elif pa.types.is_null(column.type):
         return np.full(len(column), np.nan)
+    elif pa.types.is_decimal(column.type):
+        # As scikit-learn does with Python's own decimals.
+        column = column.cast(pa.float64())
     return np.asarray(column.to_numpy(zero_copy_only=False))
 
 

@@ -11,18 +11,20 @@ __all__ = ["decoded", "settled", "stored_type"]
 
 
 def stored_type(type_: pa.DataType) -> pa.DataType:
-    """Return the type that a stored type is read as where nothing else is said.
-
-    Decimals are read as double, which scikit-learn computes in: 15 digits are kept, and of more
-    the nearest double.
-    """
+    """Return the type that a stored type is read as: without dictionary, and with its own bytes."""
     value = type_.value_type if pa.types.is_dictionary(type_) else type_
-    return pa.float64() if pa.types.is_decimal(value) else type_
+    # Arrow has few functions for views.
+    if value == pa.string_view():
+        return pa.large_string()
+    return pa.large_binary() if value == pa.binary_view() else value
 
 
 def decoded(column: pa.Array) -> pa.Array:
-    """Return a column without its dictionary."""
-    return column.dictionary_decode() if pa.types.is_dictionary(column.type) else column
+    """Return a column as the type it is read as."""
+    if pa.types.is_dictionary(column.type):
+        column = column.dictionary_decode()
+    wanted = stored_type(column.type)
+    return column if column.type.equals(wanted) else column.cast(wanted)
 
 
 def settled(column: pa.Array, wanted: pa.DataType, name: str, part: Fragment, row: int) -> pa.Array:

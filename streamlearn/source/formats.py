@@ -71,17 +71,19 @@ def open_files(
     if not paths:
         raise UsageError("an empty list of files was given; name at least one")
     wanted = "csv" if isinstance(form, Csv) else form
+    for path in paths:
+        told = wanted or _kind(os.fspath(path))
+        if is_remote(path) and told not in (None, "parquet"):
+            raise UsageError(
+                f"{path}: {told} files are read from the local disk; copy them there first, or "
+                "store the rows as parquet"
+            )
     files = [file for path in paths for file in _files(path, wanted)]
     kind = wanted or _common(files)
     if types and kind in ("arrow", "svmlight"):
         raise UsageError(f"schema= settles types of columns; {kind} files have theirs")
     if kind == "parquet":
         return ParquetSource(files, types)
-    if remote := next(filter(is_remote, files), None):
-        raise UsageError(
-            f"{remote}: {kind} files are read from the local disk; copy them there first, or store "
-            "the rows as parquet"
-        )
     if kind == "arrow":
         return IpcSource(files)
     if kind == "jsonl":

@@ -59,6 +59,8 @@ class Grid:
         if self._folder is not None:
             self.codecs = _plain_codecs(array)
         self._latest_ns = 0
+        self.largest_file = 0
+        """Bytes of the largest file of a chunk or shard, where files are local."""
         self._stored: NDArray[np.bool_] | None = None
         self._stamp = "" if self._folder is None else self._look(self._folder)
         if self.codecs is None and not self.fills:
@@ -144,6 +146,7 @@ class Grid:
                 self._latest_ns = max(self._latest_ns, status.st_mtime_ns)
                 if file != "zarr.json" and not file.startswith(".z"):
                     self._note(path, os.path.relpath(path, root))
+                    self.largest_file = max(self.largest_file, status.st_size)
         return f"{count}|{size}|{self._latest_ns}"
 
     def _note(self, path: str, key: str) -> None:

@@ -90,7 +90,6 @@ class ParquetSource:
         self._stores = Stores()
         self._stamps: dict[str, Stamp] = {}
         self._remote = any(map(is_remote, self.files))
-        self._decimals: set[str] = set()
         self._lean = False
         self._scratch_dir: str | None = None
         self._widths = Widths()
@@ -133,24 +132,11 @@ class ParquetSource:
         """Return the columns of a file as they are read."""
         with said_by_name(file, "cannot be read as parquet"):
             stored = metadata.schema.to_arrow_schema()
-        fields = []
-        for item in stored:
-            type_ = stored_type(item.type)
-            if type_ != item.type:
-                self._decimals.add(item.name)
-            fields.append(pa.field(item.name, type_))
-        return pa.schema(fields)
+        return pa.schema([(item.name, stored_type(item.type)) for item in stored])
 
     def notes(self, columns: Sequence[str]) -> tuple[str, ...]:
         """See `streamlearn.source.base.Source.notes`."""
-        return tuple(
-            note
-            for name in columns
-            for note in (
-                *self.reconciled.notes.get(name, ()),
-                *((f"column {name!r}: decimals read as double",) if name in self._decimals else ()),
-            )
-        )
+        return tuple(note for name in columns for note in self.reconciled.notes.get(name, ()))
 
     def lean(self, scratch_dir: str | None) -> ParquetSource:
         """See `streamlearn.source.base.Source.lean`."""

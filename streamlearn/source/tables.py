@@ -13,6 +13,8 @@ import pyarrow as pa
 from streamlearn.chunk import Chunk, Schema
 from streamlearn.errors import DataError, SchemaError, SourceError
 from streamlearn.source.base import Fragment, ReaderCost
+from streamlearn.source.cast import decoded as plain
+from streamlearn.source.cast import stored_type
 
 __all__ = ["IpcSource", "TableSource", "decoded", "is_arrow_file", "is_table", "plain_schema"]
 
@@ -260,12 +262,7 @@ class IpcSource:
 
 def plain_schema(schema: pa.Schema) -> pa.Schema:
     """Return the schema with dictionaries decoded."""
-    return pa.schema(
-        [
-            (item.name, item.type.value_type if pa.types.is_dictionary(item.type) else item.type)
-            for item in schema
-        ]
-    )
+    return pa.schema([(item.name, stored_type(item.type)) for item in schema])
 
 
 def _one_batch(table: pa.Table) -> pa.RecordBatch:
@@ -285,8 +282,5 @@ def decoded(batch: pa.RecordBatch, rows: int) -> pa.RecordBatch:
     """Return a batch with dictionaries decoded; rows without a column stay rows."""
     if not batch.num_columns:
         return pa.record_batch({"": pa.nulls(rows)}).select([])
-    arrays = [
-        column.dictionary_decode() if pa.types.is_dictionary(column.type) else column
-        for column in batch.columns
-    ]
+    arrays = [plain(column) for column in batch.columns]
     return pa.RecordBatch.from_arrays(arrays, names=batch.schema.names)

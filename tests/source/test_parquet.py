@@ -351,10 +351,9 @@ def test_odd_types_are_read_as_pyarrow_reads_them(odd, tmp_path):
     expected = stored(tmp_path)["v"]
     if pa.types.is_dictionary(expected.type):
         expected = expected.cast(expected.type.value_type)
-    if pa.types.is_decimal(expected.type):
-        assert found.type == pa.float64()
-        assert "decimals read as double" in " ".join(data.notes(["v"]))
-        expected = pa.chunked_array([[float(value) for value in expected.to_pylist()]])
+    if "view" in str(expected.type):
+        wide = {"string_view": pa.large_string(), "binary_view": pa.large_binary()}
+        expected = expected.cast(wide[str(expected.type)])
     assert found.type == expected.type
     assert found.to_pylist() == expected.to_pylist()
 
@@ -382,9 +381,7 @@ def test_what_is_no_number_is_refused_by_name_where_numbers_are_needed(odd):
 def test_odd_types_are_categories(odd):
     kind, data = odd
     found = sl.fit(OneHotEncoder(), data).estimator.categories_[0]
-    decimals = pa.types.is_decimal(ODD[kind].type)
-    values = ODD[kind].cast(pa.float64()) if decimals else ODD[kind]
-    frame = pa.table({"v": values}).to_pandas()
+    frame = pa.table({"v": ODD[kind]}).to_pandas()
     if kind == "whole dictionary":
         frame = frame.astype("int64")
     if kind == "dictionary":
