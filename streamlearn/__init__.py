@@ -13,9 +13,9 @@ if TYPE_CHECKING:
     from streamlearn.prepare.dates import DateFeatures
     from streamlearn.result import Result, load
     from streamlearn.run import convert, evaluate, explain, fit, profile
-    from streamlearn.source.csv import Csv
     from streamlearn.source.dataset import Dataset
     from streamlearn.source.scan import scan
+    from streamlearn.source.text.csv import Csv
 
 __version__ = "0.1.0"
 
@@ -40,7 +40,7 @@ __all__ = [
 
 _PLACES = {
     "Conversion": ("streamlearn.conversion", "Conversion"),
-    "Csv": ("streamlearn.source.csv", "Csv"),
+    "Csv": ("streamlearn.source.text.csv", "Csv"),
     "Dataset": ("streamlearn.source.dataset", "Dataset"),
     "DateFeatures": ("streamlearn.prepare.dates", "DateFeatures"),
     "Evaluation": ("streamlearn.evaluation", "Evaluation"),

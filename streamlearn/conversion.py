@@ -18,10 +18,10 @@ from streamlearn.plan.job import cores
 from streamlearn.plan.lean import plan_reading
 from streamlearn.plan.memory import Demand, MemoryPlan
 from streamlearn.sizes import format_bytes, format_seconds, parse_bytes
-from streamlearn.source.arrays import ArraySource
 from streamlearn.source.dataset import Dataset
+from streamlearn.source.library.arrays import ArraySource
+from streamlearn.source.library.tables import TableSource
 from streamlearn.source.quarantine import Quarantine
-from streamlearn.source.tables import TableSource
 from streamlearn.stream.events import PassEnded, PassStarted, Warned
 from streamlearn.stream.governor import Governor, MemoryUse
 from streamlearn.stream.reader import Reader, RowCount, count_part

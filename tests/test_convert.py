@@ -23,7 +23,7 @@ from made import mixed_table
 import streamlearn as sl
 from streamlearn.chunk import Chunk
 from streamlearn.errors import DataError, MemoryBudgetError, SchemaError, UsageError
-from streamlearn.source import tables
+from streamlearn.source.library import tables
 from streamlearn.testing import (
     check_budget_is_kept,
     check_every_row_once,

@@ -250,7 +250,7 @@ def _format(options: dict[str, Any]) -> Any:
             f"--format {wanted} goes without --separator, --no-header, --names, --encoding, "
             "--missing and --skip-spaces, which say how a CSV is written"
         )
-    from streamlearn.source.csv import Csv
+    from streamlearn.source.text.csv import Csv
 
     if wanted == "tsv":
         given = {"separator": "\t", **given}

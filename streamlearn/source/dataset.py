@@ -16,9 +16,9 @@ from numpy.typing import NDArray
 from streamlearn.chunk import Chunk, Field, Schema
 from streamlearn.errors import DataError, SchemaError, UsageError
 from streamlearn.source.base import Fragment, ReaderCost, Rejected, Source, locate
-from streamlearn.source.derive import Expressions, make_expressions
+from streamlearn.source.computed.derive import Expressions, make_expressions
+from streamlearn.source.computed.sieve import Sieve
 from streamlearn.source.quarantine import Quarantine
-from streamlearn.source.sieve import Sieve
 from streamlearn.source.values import (
     Faulty,
     faulty_target,
@@ -449,7 +449,7 @@ class Dataset:
         UsageError
             If the data is a sparse matrix.
         """
-        from streamlearn.source.dask import to_dask
+        from streamlearn.source.library.dask import to_dask
 
         return to_dask(self)
 

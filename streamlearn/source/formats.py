@@ -12,14 +12,14 @@ import pyarrow as pa
 
 from streamlearn.errors import SourceError, UsageError
 from streamlearn.source.base import Source
-from streamlearn.source.csv import Csv, CsvSource
-from streamlearn.source.files import SUFFIXES as PARQUET
-from streamlearn.source.files import find_files, is_remote
-from streamlearn.source.jsonl import JsonLinesSource
-from streamlearn.source.parquet import ParquetSource
-from streamlearn.source.svmlight import SvmlightSource
-from streamlearn.source.tables import IpcSource
-from streamlearn.source.textfile import COMPRESSED
+from streamlearn.source.library.tables import IpcSource
+from streamlearn.source.parquet.source import ParquetSource
+from streamlearn.source.stores.files import SUFFIXES as PARQUET
+from streamlearn.source.stores.files import find_files, is_remote
+from streamlearn.source.text.csv import Csv, CsvSource
+from streamlearn.source.text.jsonl import JsonLinesSource
+from streamlearn.source.text.svmlight import SvmlightSource
+from streamlearn.source.text.textfile import COMPRESSED
 
 __all__ = ["FORMATS", "open_files"]
 

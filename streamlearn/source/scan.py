@@ -11,19 +11,24 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from streamlearn.errors import UsageError
-from streamlearn.source.arrays import ArraySource
-from streamlearn.source.arrow import is_arrow_dataset, open_dataset
 from streamlearn.source.base import Source
-from streamlearn.source.batches import BatchSource, is_batch_list, is_batches, join_batches
-from streamlearn.source.csv import Csv
-from streamlearn.source.dask import DaskArraySource, DaskFrameSource, is_dask_array, is_dask_frame
 from streamlearn.source.dataset import Dataset
 from streamlearn.source.formats import open_files
-from streamlearn.source.npz import is_npz, open_npz
+from streamlearn.source.library.arrays import ArraySource
+from streamlearn.source.library.arrow import is_arrow_dataset, open_dataset
+from streamlearn.source.library.batches import BatchSource, is_batch_list, is_batches, join_batches
+from streamlearn.source.library.dask import (
+    DaskArraySource,
+    DaskFrameSource,
+    is_dask_array,
+    is_dask_frame,
+)
+from streamlearn.source.library.npz import is_npz, open_npz
+from streamlearn.source.library.sparse import SparseSource, is_sparse
+from streamlearn.source.library.tables import TableSource, is_table
 from streamlearn.source.reconcile import parse_type
-from streamlearn.source.sparse import SparseSource, is_sparse
-from streamlearn.source.tables import TableSource, is_table
-from streamlearn.source.zarr import ZarrSource, is_zarr
+from streamlearn.source.text.csv import Csv
+from streamlearn.source.zarr.source import ZarrSource, is_zarr
 
 __all__ = ["scan"]
 

@@ -17,7 +17,7 @@ from streamlearn.chunk import Chunk, Field
 from streamlearn.errors import DataError, UsageError
 from streamlearn.source.base import ReaderCost
 from streamlearn.source.dataset import Dataset
-from streamlearn.source.tables import TableSource
+from streamlearn.source.library.tables import TableSource
 from streamlearn.write.groups import fixed_bytes, row_sizes
 
 __all__ = ["Layout"]

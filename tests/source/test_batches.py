@@ -24,7 +24,7 @@ from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
 import streamlearn as sl
 from streamlearn.errors import DataError, SchemaError, SourceError, UsageError
-from streamlearn.source import batches, tables
+from streamlearn.source.library import batches, tables
 from streamlearn.testing import check_every_row_once
 from streamlearn.testing.measure import measure
 

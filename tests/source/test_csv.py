@@ -27,7 +27,7 @@ from sklearn.preprocessing import StandardScaler
 import streamlearn as sl
 from streamlearn.cli.main import cli
 from streamlearn.errors import DataError, SchemaError, SourceError, UsageError
-from streamlearn.source import lines
+from streamlearn.source.text import lines
 from streamlearn.testing import check_every_row_once, measure
 
 TABLE = mixed_table(600)
@@ -524,7 +524,7 @@ def test_memory_does_not_grow_with_the_file(tmp_path):
 import json, sys
 sys.path.insert(0, {root!r})
 import streamlearn as sl
-from streamlearn.source import lines
+from streamlearn.source.text import lines
 lines._BLOCK_BYTES = 1 << 20
 data = sl.scan({path!r}, target="y")
 for part in data.fragments:

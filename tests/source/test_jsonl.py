@@ -12,7 +12,7 @@ from made import mixed_table
 
 import streamlearn as sl
 from streamlearn.errors import DataError, SchemaError, SourceError, UsageError
-from streamlearn.source import lines
+from streamlearn.source.text import lines
 from streamlearn.testing import check_every_row_once
 
 TABLE = mixed_table(600)

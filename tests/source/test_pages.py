@@ -15,9 +15,9 @@ from hypothesis import strategies as st
 
 from streamlearn import scan
 from streamlearn.errors import SchemaError
-from streamlearn.source import parquet
-from streamlearn.source.pages import page_sizes
-from streamlearn.source.spool import spooled
+from streamlearn.source.parquet import source as parquet
+from streamlearn.source.parquet.pages import page_sizes
+from streamlearn.source.parquet.spool import spooled
 from streamlearn.testing import check_every_row_once
 
 

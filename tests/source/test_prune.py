@@ -17,8 +17,8 @@ from sklearn.preprocessing import StandardScaler
 
 import streamlearn as sl
 from streamlearn.errors import UsageError
-from streamlearn.source.parquet import ParquetSource
-from streamlearn.source.sieve import Sieve
+from streamlearn.source.computed.sieve import Sieve
+from streamlearn.source.parquet.source import ParquetSource
 
 NUMBERS = st.one_of(
     st.none(),

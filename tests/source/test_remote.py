@@ -20,8 +20,8 @@ from sklearn.preprocessing import StandardScaler
 
 import streamlearn as sl
 from streamlearn.errors import MissingExtraError, SourceError, UsageError
-from streamlearn.source import files
-from streamlearn.source.retry import Breaker, Patience, is_transient
+from streamlearn.source.stores import files
+from streamlearn.source.stores.retry import Breaker, Patience, is_transient
 from streamlearn.testing import check_every_row_once
 
 

@@ -13,7 +13,7 @@ from sklearn.preprocessing import MaxAbsScaler, MinMaxScaler, StandardScaler
 
 import streamlearn as sl
 from streamlearn.errors import DataError, SchemaError, SourceError, UsageError
-from streamlearn.source import sparse as source
+from streamlearn.source.library import sparse as source
 from streamlearn.testing import (
     check_every_row_once,
     check_same_answer,

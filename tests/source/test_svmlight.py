@@ -14,7 +14,7 @@ from sklearn.linear_model import SGDClassifier
 import streamlearn as sl
 from streamlearn.chunk import Chunk
 from streamlearn.errors import DataError, UsageError
-from streamlearn.source import lines
+from streamlearn.source.text import lines
 
 RNG = np.random.default_rng(0)
 X = sparse.random(500, 40, 0.1, format="csr", rng=RNG)

@@ -15,7 +15,7 @@ from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
 import streamlearn as sl
 from streamlearn.errors import SchemaError, SourceError, UsageError
-from streamlearn.source import tables
+from streamlearn.source.library import tables
 from streamlearn.testing import check_every_row_once
 
 TABLE = mixed_table(5_000)

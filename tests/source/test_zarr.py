@@ -17,7 +17,7 @@ from zarr.codecs import BloscCodec, Crc32cCodec, GzipCodec, ZstdCodec
 
 import streamlearn as sl
 from streamlearn.errors import DataError, SchemaError, SourceError, UsageError
-from streamlearn.source.grid import Grid, GridReader
+from streamlearn.source.zarr.grid import Grid, GridReader
 from streamlearn.testing import check_every_row_once, check_same_bits
 
 SHAPES = {
@@ -204,7 +204,7 @@ def cube(tmp_path):
 
 @pytest.mark.parametrize("box_bytes", [1, 5_000, 1 << 20])
 def test_variables_are_flattened_over_their_named_axes(cube, box_bytes, monkeypatch):
-    monkeypatch.setattr("streamlearn.source.zarr._BOX_BYTES", box_bytes)
+    monkeypatch.setattr("streamlearn.source.zarr.source._BOX_BYTES", box_bytes)
     path, values = cube
     data = sl.scan(path, target="b")
     assert data.features.names == ["a", "lat", "map", "time"]

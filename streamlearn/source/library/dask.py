@@ -14,10 +14,10 @@ import pyarrow as pa
 from streamlearn.chunk import Chunk, Field, Schema
 from streamlearn.errors import SchemaError, SourceError, StreamlearnError, UsageError
 from streamlearn.sizes import format_bytes
-from streamlearn.source.arrays import side_of, type_of_target
 from streamlearn.source.base import Fragment, ReaderCost
+from streamlearn.source.library.arrays import side_of, type_of_target
+from streamlearn.source.library.tables import decoded, plain_schema
 from streamlearn.source.reconcile import promote
-from streamlearn.source.tables import decoded, plain_schema
 
 if TYPE_CHECKING:
     from streamlearn.source.dataset import Dataset

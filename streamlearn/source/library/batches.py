@@ -21,7 +21,7 @@ import pyarrow as pa
 from streamlearn.chunk import Chunk, Schema
 from streamlearn.errors import DataError, SchemaError, SourceError, UsageError
 from streamlearn.source.base import Fragment, ReaderCost
-from streamlearn.source.tables import decoded, is_table, plain_schema
+from streamlearn.source.library.tables import decoded, is_table, plain_schema
 
 __all__ = ["BatchSource", "is_batch_list", "is_batches", "join_batches"]
 

@@ -13,10 +13,10 @@ import pyarrow.json as pj
 from streamlearn.chunk import Chunk, Field, Schema
 from streamlearn.errors import SchemaError, SourceError
 from streamlearn.source.base import Fragment, ReaderCost
-from streamlearn.source.infer import ColumnTypes, Seen, inexact_integer, meet_json
-from streamlearn.source.lines import Fault, LineSource
 from streamlearn.source.reconcile import Reconciled
-from streamlearn.source.records import Records
+from streamlearn.source.text.infer import ColumnTypes, Seen, inexact_integer, meet_json
+from streamlearn.source.text.lines import Fault, LineSource
+from streamlearn.source.text.records import Records
 
 __all__ = ["JsonLinesSource"]
 

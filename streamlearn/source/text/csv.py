@@ -14,11 +14,11 @@ import pyarrow.csv as pc
 from streamlearn.chunk import Chunk, Field, Schema
 from streamlearn.errors import SchemaError, SourceError, UsageError
 from streamlearn.source.base import Fragment, ReaderCost
-from streamlearn.source.infer import ColumnTypes, Seen, inexact_integer, meet_texts
-from streamlearn.source.lines import MARKER, Fault, LineSource
 from streamlearn.source.reconcile import Reconciled
-from streamlearn.source.records import Records
-from streamlearn.source.textfile import TextFile
+from streamlearn.source.text.infer import ColumnTypes, Seen, inexact_integer, meet_texts
+from streamlearn.source.text.lines import MARKER, Fault, LineSource
+from streamlearn.source.text.records import Records
+from streamlearn.source.text.textfile import TextFile
 
 __all__ = ["MISSING", "Csv", "CsvSource"]
 

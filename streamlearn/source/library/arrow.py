@@ -13,9 +13,9 @@ import pyarrow.parquet as pq
 from streamlearn.chunk import Chunk, Schema
 from streamlearn.errors import SchemaError, SourceError, UsageError
 from streamlearn.source.base import Fragment, ReaderCost, Source
-from streamlearn.source.parquet import ParquetSource
+from streamlearn.source.library.tables import IpcSource, TableSource, decoded, plain_schema
+from streamlearn.source.parquet.source import ParquetSource
 from streamlearn.source.reconcile import Reconciled
-from streamlearn.source.tables import IpcSource, TableSource, decoded, plain_schema
 
 __all__ = ["PartitionedSource", "ScannedSource", "is_arrow_dataset", "open_dataset"]
 

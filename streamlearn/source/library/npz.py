@@ -16,8 +16,8 @@ import numpy as np
 from numpy.lib import format as npy
 
 from streamlearn.errors import SchemaError, SourceError, UsageError
-from streamlearn.source.arrays import ArraySource
-from streamlearn.source.sparse import SparseSource
+from streamlearn.source.library.arrays import ArraySource
+from streamlearn.source.library.sparse import SparseSource
 
 __all__ = ["is_npz", "open_npz"]
 

@@ -1,7 +1,7 @@
 """Files by their paths, local or in a store that fsspec knows: listed, opened, told apart.
 
 Local files are left to pyarrow. Of files elsewhere, only the ranges asked for are fetched: each
-range is one request, tried again where that may help (`streamlearn.source.retry`).
+range is one request, tried again where that may help (`streamlearn.source.stores.retry`).
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from streamlearn.errors import SourceError
-from streamlearn.source.remote import RemoteFile, filesystem
-from streamlearn.source.retry import Breaker, Patience
+from streamlearn.source.stores.remote import RemoteFile, filesystem
+from streamlearn.source.stores.retry import Breaker, Patience
 
 __all__ = ["Stamp", "Stores", "file_name", "find_files", "is_remote"]
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from streamlearn.chunk import Schema
 from streamlearn.source.base import Fragment, Source
-from streamlearn.source.derive import Expressions
+from streamlearn.source.computed.derive import Expressions
 
 __all__ = ["Sieve"]
 

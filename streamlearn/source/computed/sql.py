@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from streamlearn.chunk import Schema
 from streamlearn.errors import MissingExtraError, UsageError
-from streamlearn.source.implied import implied
+from streamlearn.source.computed.implied import implied
 
 __all__ = ["SqlExpressions"]
 
@@ -108,7 +108,7 @@ class SqlExpressions:
 
     @property
     def implied(self) -> pc.Expression | None:
-        """See `streamlearn.source.derive.Expressions.implied`."""
+        """See `streamlearn.source.computed.derive.Expressions.implied`."""
         if self._where is None:
             return None
         made = {name.casefold() for _, name in self._derive}
@@ -130,7 +130,7 @@ class SqlExpressions:
             cursor.close()
 
     def condition(self) -> SqlExpressions | None:
-        """See `streamlearn.source.derive.Expressions.condition`."""
+        """See `streamlearn.source.computed.derive.Expressions.condition`."""
         if self._where is None:
             return None
         needed: list[str] = []
@@ -191,7 +191,7 @@ class SqlExpressions:
         return f"SELECT {', '.join(wanted)} FROM {relation}"
 
     def apply(self, table: pa.RecordBatch) -> tuple[pa.RecordBatch, NDArray[np.bool_] | None]:
-        """See `streamlearn.source.derive.Expressions.apply`."""
+        """See `streamlearn.source.computed.derive.Expressions.apply`."""
         cursor = getattr(self._local, "cursor", None)
         if cursor is None:
             cursor = self._local.cursor = self._connection.cursor()

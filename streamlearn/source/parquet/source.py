@@ -25,20 +25,20 @@ from streamlearn.errors import SchemaError, SourceError, UsageError
 from streamlearn.sizes import format_bytes
 from streamlearn.source.base import Fragment, ReaderCost
 from streamlearn.source.cast import decoded, settled, stored_type
-from streamlearn.source.files import Stamp, Stores, file_name, find_files, is_remote
-from streamlearn.source.footer import (
+from streamlearn.source.parquet.footer import (
     check_unchanged,
     open_parquet,
     read_again,
     read_footer,
     said_by_name,
 )
-from streamlearn.source.hive import hive_types, hive_values
-from streamlearn.source.prune import Cases, constant_case, impossible, statistics_cases
+from streamlearn.source.parquet.hive import hive_types, hive_values
+from streamlearn.source.parquet.prune import Cases, constant_case, impossible, statistics_cases
+from streamlearn.source.parquet.spool import spooled
+from streamlearn.source.parquet.widths import Widths, column_pages
 from streamlearn.source.reconcile import Reconciled, reconcile
-from streamlearn.source.retry import NoAnswerError
-from streamlearn.source.spool import spooled
-from streamlearn.source.widths import Widths, column_pages
+from streamlearn.source.stores.files import Stamp, Stores, file_name, find_files, is_remote
+from streamlearn.source.stores.retry import NoAnswerError
 
 __all__ = ["ParquetSource"]
 

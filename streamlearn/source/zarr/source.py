@@ -23,7 +23,7 @@ from streamlearn.chunk import Chunk, Field, Schema
 from streamlearn.errors import DataError, SchemaError, SourceError, UsageError
 from streamlearn.sizes import format_bytes
 from streamlearn.source.base import Fragment, ReaderCost
-from streamlearn.source.grid import Grid, GridReader
+from streamlearn.source.zarr.grid import Grid, GridReader
 
 __all__ = ["ZarrSource", "is_zarr"]
 

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from streamlearn.chunk import Chunk, Field, Schema
 from streamlearn.errors import SchemaError, SourceError, UsageError
-from streamlearn.source.arrays import copy_rows, sampled, side_of, type_of_target
 from streamlearn.source.base import Fragment, ReaderCost
+from streamlearn.source.library.arrays import copy_rows, sampled, side_of, type_of_target
 
 __all__ = ["SparseSource", "is_sparse"]
 

@@ -8,7 +8,7 @@ from typing import Any, Self
 from urllib.parse import urlsplit
 
 from streamlearn.errors import MissingExtraError, SourceError, UsageError
-from streamlearn.source.retry import Breaker
+from streamlearn.source.stores.retry import Breaker
 
 __all__ = ["RemoteFile", "filesystem"]
 

@@ -23,8 +23,8 @@ from streamlearn.chunk import Chunk
 from streamlearn.errors import DataError, SourceError
 from streamlearn.sizes import format_bytes
 from streamlearn.source.base import Fragment, Rejected
-from streamlearn.source.records import Records
-from streamlearn.source.textfile import UNDECODABLE, TextFile, open_texts
+from streamlearn.source.text.records import Records
+from streamlearn.source.text.textfile import UNDECODABLE, TextFile, open_texts
 
 __all__ = ["MARKER", "Examined", "Fault", "LineSource"]
 

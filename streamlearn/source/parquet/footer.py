@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from streamlearn.errors import SourceError
-from streamlearn.source.files import Stamp, Stores
+from streamlearn.source.stores.files import Stamp, Stores
 
 __all__ = ["check_unchanged", "open_parquet", "read_again", "read_footer", "said_by_name"]
 

@@ -12,8 +12,8 @@ import pyarrow as pa
 from streamlearn.chunk import Chunk, Field, Schema
 from streamlearn.errors import UsageError
 from streamlearn.source.base import Fragment, ReaderCost
-from streamlearn.source.lines import Fault, LineSource
-from streamlearn.source.records import Positions, Records
+from streamlearn.source.text.lines import Fault, LineSource
+from streamlearn.source.text.records import Positions, Records
 
 __all__ = ["SvmlightSource"]
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from streamlearn.chunk import Schema
 from streamlearn.source.base import Fragment
-from streamlearn.source.pages import page_sizes
+from streamlearn.source.parquet.pages import page_sizes
 
 __all__ = ["Widths", "column_pages"]
 

@@ -1,6 +1,6 @@
 """Columns computed from others, and the user's own condition on rows.
 
-Two languages, one contract: Arrow expressions in Python, SQL (`streamlearn.source.sql`) in text.
+Two languages, one contract: Arrow expressions in Python, SQL (`streamlearn.source.computed.sql`) in text.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ def make_expressions(
     texts = [isinstance(derive, str | Sequence)] if derive else []
     texts += [isinstance(where, str)] if where is not None else []
     if all(texts):
-        from streamlearn.source.sql import SqlExpressions
+        from streamlearn.source.computed.sql import SqlExpressions
 
         items = [derive] if isinstance(derive, str) else list(derive or [])
         return SqlExpressions(schema, items, where if isinstance(where, str) else None)

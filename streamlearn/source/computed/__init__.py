@@ -1,0 +1,1 @@
+"""Columns computed from others, conditions on rows, and what follows from them."""

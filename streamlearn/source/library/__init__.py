@@ -1,0 +1,1 @@
+"""What other libraries hold: arrays, tables, matrices, datasets and streams."""

@@ -1,0 +1,1 @@
+"""Parquet files: their footers, statistics and pages, read with memory that stays flat."""

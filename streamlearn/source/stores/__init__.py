@@ -1,0 +1,1 @@
+"""Files by their paths, on the disk or behind a URL."""

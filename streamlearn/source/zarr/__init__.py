@@ -1,0 +1,1 @@
+"""zarr stores, read without zarr where their format is a plain one."""
