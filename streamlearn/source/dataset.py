@@ -4,40 +4,23 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Generator, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from numpy.typing import NDArray
 
 from streamlearn.chunk import Chunk, Field, Schema
 from streamlearn.errors import DataError, SchemaError, UsageError
+from streamlearn.source.assembly import Assembler, LeftOut
 from streamlearn.source.base import Fragment, ReaderCost, Rejected, Source, locate
 from streamlearn.source.computed.derive import Expressions, make_expressions
 from streamlearn.source.computed.sieve import Sieve
 from streamlearn.source.quarantine import Quarantine
-from streamlearn.source.values import (
-    Faulty,
-    faulty_target,
-    faulty_weight,
-    infinite,
-    missing,
-    missing_in_rows,
-)
 
-__all__ = ["Dataset", "LeftOut"]
-
-
-@dataclass
-class LeftOut:
-    """Rows of a fragment that are not delivered, other than by the user's own condition."""
-
-    missing: int = 0
-    """With a missing value, where these are dropped."""
-    rejected: int = 0
+__all__ = ["Dataset"]
 
 
 class Dataset:
@@ -80,7 +63,8 @@ class Dataset:
                 f"the weight {weight!r} is {self.schema[weight].type}; a weight is a number"
             )
         self.features = self._features(features)
-        self._computed = frozenset(replaced)
+        self.computed = frozenset(replaced)
+        """Names of computed columns."""
         self._sieve = Sieve(source, self.schema, self.expressions)
 
     def _features(self, features: Sequence[str] | None) -> Schema:
@@ -146,13 +130,13 @@ class Dataset:
         """Return the stored columns to read for these features (and target and weight)."""
         if not self.source.schema.named:
             return self.source.schema.names
-        names = self._wanted(features, roles)
-        if self.expressions is not None and (self.expressions.filters or names & self._computed):
+        names = self.wanted(features, roles)
+        if self.expressions is not None and (self.expressions.filters or names & self.computed):
             names |= self.expressions.inputs
-        names -= self._computed - (self.expressions.inputs if self.expressions else frozenset())
+        names -= self.computed - (self.expressions.inputs if self.expressions else frozenset())
         return [name for name in self.source.schema.names if name in names]
 
-    def _wanted(self, features: Sequence[str], roles: bool) -> set[str]:
+    def wanted(self, features: Sequence[str], roles: bool) -> set[str]:
         """Return the columns that are needed, stored or computed."""
         names = set(features)
         if roles or self.drop_missing:
@@ -223,7 +207,7 @@ class Dataset:
         cost = self.source.cost(self.stored_columns(features, roles))
         if not self.source.schema.named:
             return cost
-        wanted = self._wanted(features, roles) - self._computed
+        wanted = self.wanted(features, roles) - self.computed
         kept = [name for name in self.source.schema.names if name in wanted]
         delivered = 8.0 + self.source.cost(kept).chunk_row_bytes
         if self.expressions is None:
@@ -274,15 +258,16 @@ class Dataset:
                 return
             aside = self.quarantine.rows_of(fragment)
             left_out.rejected = len(aside)
+        rows_of = Assembler(self)
         columns = self.stored_columns(features, roles)
         if not self._sieve.may_pass(self.source, fragment, columns, rows):
             return
         for chunk in self.source.read(fragment, columns, rows):
             if aside is not None and len(aside):
                 chunk = chunk.keep(~np.isin(chunk.rows, aside, assume_unique=True))
-            kept = self._select(chunk, features, roles, left_out)
+            kept = rows_of.select(chunk, features, roles, left_out)
             if len(kept[0]):
-                yield self._assign(*kept, features, roles)
+                yield rows_of.assign(*kept, features, roles)
 
     def screen(
         self, fragment: Fragment, features: Sequence[str], rows: int
@@ -296,12 +281,13 @@ class Dataset:
         found : list of Rejected
             Values that a target, a weight or any model cannot take.
         """
+        rows_of = Assembler(self)
         stored = self.stored_columns(features)
         if not self._sieve.may_pass(self.source, fragment, stored, rows):
             return
         for chunk in self.source.read(fragment, stored, rows):
             done = int(chunk.rows[-1]) + 1 - fragment.first if len(chunk) else 0
-            kept, columns = self._select(chunk, features, True, LeftOut())
+            kept, columns = rows_of.select(chunk, features, True, LeftOut())
             yield (
                 done,
                 [
@@ -314,127 +300,10 @@ class Dataset:
                         name,
                         faulty.shown or str(values[at]),
                     )
-                    for name, values, faulty in self._faulty(kept, columns, features, screen=True)
+                    for name, values, faulty in rows_of.faulty(kept, columns, features, screen=True)
                     for at in np.flatnonzero(faulty.mask).tolist()
                 ],
             )
-
-    def _select(
-        self, chunk: Chunk, features: Sequence[str], roles: bool, left_out: LeftOut
-    ) -> tuple[Chunk, dict[str, pa.Array]]:
-        """Return the rows that pass the condition, and their columns by name."""
-        if not self.source.schema.named:
-            return self._select_rows(chunk, left_out), {}
-        table: pa.RecordBatch = chunk.X
-        columns = dict(zip(table.schema.names, table.columns, strict=True))
-        wanted = self._wanted(features, roles)
-        keep: NDArray[np.bool_] | None = None
-        if self.expressions is not None and (self.expressions.filters or wanted & self._computed):
-            made, keep = self._compute(chunk)
-            columns.update(zip(made.schema.names, made.columns, strict=True))
-        columns = {name: columns[name] for name in self.schema.names if name in wanted}
-        if self.drop_missing:
-            absent = np.zeros(len(chunk), bool) if keep is None else ~keep
-            passed = len(chunk) - int(absent.sum())
-            for column in columns.values():
-                found = missing(column)
-                if found is not None:
-                    absent |= found
-            keep = ~absent
-            left_out.missing += passed - int(keep.sum())
-        if keep is None or keep.all():
-            return chunk, columns
-        mask = pa.array(keep)
-        rows = chunk.rows[keep]
-        empty = pa.record_batch({"": pa.nulls(len(rows))}).select([])
-        return Chunk(empty, rows), {name: item.filter(mask) for name, item in columns.items()}
-
-    def _select_rows(self, chunk: Chunk, left_out: LeftOut) -> Chunk:
-        if not self.drop_missing:
-            return chunk
-        absent = np.zeros(len(chunk), bool)
-        for part in (chunk.X, chunk.y, chunk.weight):
-            found = None if part is None else missing_in_rows(part)
-            if found is not None:
-                absent |= found
-        left_out.missing += int(absent.sum())
-        return chunk.keep(~absent)
-
-    def _compute(self, chunk: Chunk) -> tuple[pa.RecordBatch, NDArray[np.bool_] | None]:
-        assert self.expressions is not None
-        table: pa.RecordBatch = chunk.X
-        inputs = [name for name in table.schema.names if name in self.expressions.inputs]
-        try:
-            return self.expressions.apply(table.select(inputs))
-        except (DataError, UsageError, MemoryError):
-            raise
-        except Exception as error:
-            first, last = int(chunk.rows[0]), int(chunk.rows[-1])
-            raise DataError(
-                f"derive or where cannot be computed in rows {first} to {last} of the source "
-                f"(from {locate(self.fragments, first)}): {str(error).splitlines()[0]}"
-            ) from error
-
-    def _assign(
-        self,
-        chunk: Chunk,
-        columns: Mapping[str, pa.Array],
-        features: Sequence[str],
-        roles: bool,
-    ) -> Chunk:
-        """Give columns their roles, and refuse values that these do not allow."""
-        if not self.source.schema.named:
-            return chunk
-        for name, values, faulty in self._faulty(chunk, columns, []) if roles else ():
-            at = int(faulty.mask.argmax())
-            shown = faulty.shown or str(values[at])
-            place = locate(self.fragments, int(chunk.rows[at]))
-            raise DataError(f"{place}: column {name!r} is {shown}; {faulty.remedy}")
-        schema = pa.schema([(name, columns[name].type) for name in features])
-        X = pa.RecordBatch.from_arrays([columns[name] for name in features], schema=schema)
-        y = self._target_values(columns[self.target]) if roles and self.target else None
-        weight = _as_numbers(columns[self.weight]) if roles and self.weight else None
-        return Chunk(X, chunk.rows, y, weight)
-
-    def _faulty(
-        self,
-        chunk: Chunk,
-        columns: Mapping[str, pa.Array],
-        features: Sequence[str],
-        *,
-        screen: bool = False,
-    ) -> Iterator[tuple[str, Any, Faulty]]:
-        """Yield columns, their values, and the rows where these are not allowed."""
-        named = self.source.schema.named
-        target = columns[self.target] if named and self.target else chunk.y
-        if target is not None:
-            name = self.target or "target"
-            for faulty in faulty_target(name, target):
-                yield name, target, faulty
-        weight = _as_numbers(columns[self.weight]) if named and self.weight else chunk.weight
-        if weight is not None:
-            for faulty in faulty_weight(weight):
-                yield self.weight or "weight", weight, faulty
-        if not screen:
-            return
-        for name in features if named else [""]:
-            values = columns[name] if named else chunk.X
-            found = infinite(values)
-            if found is not None:
-                shown = "" if named else "infinite"
-                yield name or "X", values, Faulty(found, shown, "a number is infinite", "")
-
-    def _target_values(self, column: pa.Array) -> NDArray[Any]:
-        if pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
-            return np.asarray(column.to_numpy(zero_copy_only=False), dtype=object)
-        if pa.types.is_decimal(column.type):
-            column = column.cast(pa.float64())
-        elif not Field("", column.type).is_number:
-            raise SchemaError(
-                f"the target {self.target!r} is {column.type}; a target is a number, a boolean or "
-                "a string; compute one with derive="
-            )
-        return np.asarray(column.to_numpy(zero_copy_only=False))
 
     def to_dask(self) -> Any:
         """Return the same rows as a `dask.dataframe.DataFrame`, a fragment a partition.
@@ -464,7 +333,3 @@ class Dataset:
             f"Dataset({kind}, {self.rows:,} rows, {len(self.features)} features, "
             f"{len(self.fragments)} fragments, target={target.name if target else None!r})"
         )
-
-
-def _as_numbers(column: pa.Array) -> NDArray[np.float64]:
-    return np.asarray(column.cast(pa.float64()).to_numpy(zero_copy_only=False), dtype=np.float64)

@@ -10,8 +10,9 @@ from typing import Any
 
 from streamlearn.chunk import Chunk
 from streamlearn.plan.holdout import held_out
+from streamlearn.source.assembly import LeftOut
 from streamlearn.source.base import Fragment
-from streamlearn.source.dataset import Dataset, LeftOut
+from streamlearn.source.dataset import Dataset
 from streamlearn.stream.governor import Governor
 from streamlearn.stream.prefetch import ordered
 
