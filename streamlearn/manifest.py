@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Mapping
+from dataclasses import asdict
 from importlib.metadata import version
 from typing import Any
 
@@ -60,6 +61,7 @@ def manifest_of(
             "target": None if target is None else target.name,
             "weight": job.data.weight,
             "drop_missing": job.data.drop_missing,
+            "csv": asdict(form) if (form := getattr(job.data.source, "form", None)) else None,
         },
         "schema": {item.name: str(item.type) for item in job.data.features},
     }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 import click
@@ -22,8 +23,8 @@ __all__ = ["command"]
 def command(run: str, data: tuple[str, ...], **options: Any) -> int:
     """Score the model of the folder RUN on DATA, in one pass.
 
-    Target, features, computed columns and the condition on rows are those of the run, unless
-    given anew.
+    Target, features, computed columns, the condition on rows and how a CSV is written are those
+    of the run, unless given anew.
     """
     from streamlearn.cli.display import exit_code_of, show_progress
     from streamlearn.result import load
@@ -42,7 +43,7 @@ def command(run: str, data: tuple[str, ...], **options: Any) -> int:
         options[name] = options[name] if options[name] is not None else described.get(name)
     if options["features"] is None and hasattr(result.estimator, "feature_names_in_"):
         options["features"] = ",".join(map(str, result.estimator.feature_names_in_))
-    dataset = open_dataset(data, options)
+    dataset = open_dataset(data, options, _form(described.get("csv"), data))
     limit = resolve_budget(options["memory_budget"], 1)
     with show_progress(limit, quiet=quiet) as listeners:
         found = evaluate(result, dataset, listeners=listeners, **options)
@@ -53,3 +54,14 @@ def command(run: str, data: tuple[str, ...], **options: Any) -> int:
     elif not quiet:
         click.echo(repr(found))
     return exit_code_of(found.memory, found.rows.rejected)
+
+
+def _form(csv: dict[str, Any] | None, data: tuple[str, ...]) -> Any:
+    """Return how the run's CSV was written, where the data may be written so too."""
+    from streamlearn.source.formats import kind_of
+    from streamlearn.source.text.csv import Csv
+
+    texts = all(kind_of(path) in ("csv", "tsv", None) for path in data)
+    if csv is None or not texts or any(os.path.isdir(path) for path in data):
+        return None
+    return Csv(**csv)

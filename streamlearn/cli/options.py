@@ -210,8 +210,11 @@ def settings(pairs: tuple[str, ...], option: str) -> dict[str, str]:
     return found
 
 
-def open_dataset(data: tuple[str, ...], options: dict[str, Any]) -> Any:
-    """Scan the data as the options say, taking them out of ``options``."""
+def open_dataset(data: tuple[str, ...], options: dict[str, Any], form: Any = None) -> Any:
+    """Scan the data as the options say, taking them out of ``options``.
+
+    ``form`` is how files are written where no option says so.
+    """
     from streamlearn.source.scan import scan
 
     derive = list(options.pop("derive"))
@@ -225,7 +228,7 @@ def open_dataset(data: tuple[str, ...], options: dict[str, Any]) -> Any:
         schema=settings(options.pop("schema"), "--schema") or None,
         drop_missing=options.pop("drop_missing"),
         fill_absent=options.pop("fill_absent"),
-        format=_format(options),
+        format=_format(options) or form,
     )
 
 

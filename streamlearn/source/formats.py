@@ -21,7 +21,7 @@ from streamlearn.source.text.jsonl import JsonLinesSource
 from streamlearn.source.text.svmlight import SvmlightSource
 from streamlearn.source.text.textfile import COMPRESSED
 
-__all__ = ["FORMATS", "open_files"]
+__all__ = ["FORMATS", "kind_of", "open_files"]
 
 FORMATS: dict[str, tuple[str, ...]] = {
     "parquet": PARQUET,
@@ -72,7 +72,7 @@ def open_files(
         raise UsageError("an empty list of files was given; name at least one")
     wanted = "csv" if isinstance(form, Csv) else form
     for path in paths:
-        told = wanted or _kind(os.fspath(path))
+        told = wanted or kind_of(os.fspath(path))
         if is_remote(path) and told not in (None, "parquet"):
             raise UsageError(
                 f"{path}: {told} files are read from the local disk; copy them there first, or "
@@ -92,13 +92,19 @@ def open_files(
         return SvmlightSource(files)
     csv = form if isinstance(form, Csv) else Csv()
     if csv.separator is None:
-        tabs = kind == "tsv" or {_kind(file) for file in files} == {"tsv"}
+        tabs = kind == "tsv" or {kind_of(file) for file in files} == {"tsv"}
         csv = csv.separated("\t" if tabs else ",")
     return CsvSource(files, csv, types)
 
 
-def _kind(file: str) -> str | None:
-    """Return the format that a name tells, if it tells one."""
+def kind_of(file: str) -> str | None:
+    """Return the format that a name tells, if it tells one.
+
+    Examples
+    --------
+    >>> kind_of("a.csv.gz"), kind_of("b.parquet"), kind_of("adult.data")
+    ('csv', 'parquet', None)
+    """
     path = Path(file)
     suffix = path.suffix.lower()
     if suffix in COMPRESSED:
@@ -111,12 +117,12 @@ def _files(path: str | os.PathLike[str], wanted: str | None) -> list[str]:
     if not os.path.isdir(path):
         return find_files(path)
     try:
-        known = [file for file in find_files(path, _NAMED) if _kind(file)]
+        known = [file for file in find_files(path, _NAMED) if kind_of(file)]
     except SourceError:
         known = []
     if wanted is not None:
         kinds = ("csv", "tsv") if wanted in ("csv", "tsv") else (wanted,)
-        found = [file for file in known if _kind(file) in kinds]
+        found = [file for file in known if kind_of(file) in kinds]
         folder = Path(path)
         return found or sorted(
             str(file)
@@ -134,7 +140,7 @@ def _files(path: str | os.PathLike[str], wanted: str | None) -> list[str]:
 
 def _common(files: Sequence[str]) -> str:
     """Return the one format of files, by their names."""
-    kinds = [_kind(file) for file in files]
+    kinds = [kind_of(file) for file in files]
     counts = Counter(kind or "unknown" for kind in kinds)
     if len(counts) > 1:
         examples = {kind or "unknown": file for file, kind in zip(files, kinds, strict=True)}

@@ -239,3 +239,22 @@ def test_the_live_line_is_rendered(monkeypatch, capsys):
         listener(EpochEnded(2.0, 1, 0.25, "log loss", {"accuracy": 0.9}))
     err = capsys.readouterr().err
     assert "epoch 1, progressive log loss 0.25, held-out accuracy 0.9" in err
+
+
+def test_evaluate_reads_a_csv_as_the_run_did(tmp_path, capsys):
+    rng = np.random.default_rng(0)
+    rows = [f"{x:.3f}; {2 * x:.3f}" for x in rng.normal(size=500)] + ["?; 1"]
+    (tmp_path / "a.data").write_text("\n".join(rows) + "\n")
+    how = ["--format", "csv", "--separator", ";", "--no-header", "--names", "x,y", "--missing", "?"]
+    words = ["--target", "y", "--model", "sgd-regressor", "--skip-spaces", "--drop-missing"]
+    run = str(tmp_path / "run")
+    assert main(["fit", str(tmp_path / "a.data"), *how, *words, "-o", run, "-q"]) == 0
+    capsys.readouterr()
+    assert main(["evaluate", run, str(tmp_path / "a.data"), "--json", "-q"]) == 0
+    assert json.loads(capsys.readouterr().out)["rows"] == {
+        "read": 501,
+        "scored": 500,
+        "filtered": 0,
+        "missing": 1,
+        "rejected": 0,
+    }
