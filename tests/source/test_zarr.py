@@ -114,6 +114,27 @@ def test_what_is_out_of_the_ordinary_goes_through_zarr(tmp_path, dtype, options)
     check_boxes(tmp_path / "a", values, direct=False)
 
 
+def test_what_zarr_has_to_read_is_decoded_by_zarrs_where_it_is_installed(tmp_path):
+    pytest.importorskip("zarrs", reason="the extra 'zarrs' is not installed")
+    values = rng.random((103, 7))
+    options = {"chunks": (10, 7), "dtype": "f8", "compressors": ZstdCodec()}
+    array = zarr.create_array(
+        tmp_path / "a",
+        shape=values.shape,
+        filters=zarr.codecs.TransposeCodec(order=(1, 0)),
+        **options,
+    )
+    array[...] = values
+    data = sl.scan(tmp_path / "a")
+    grid = data.source._columns[""]
+    assert not grid.direct
+    assert type(grid.array._async_array.codec_pipeline).__name__ == "ZarrsCodecPipeline"
+    found = np.concatenate(
+        [c.X for f in data.fragments for c in data.read(f, data.features.names, 9)]
+    )
+    np.testing.assert_array_equal(found, values)
+
+
 @pytest.fixture
 def group(tmp_path):
     """A matrix with target and weight."""

@@ -9,8 +9,11 @@ from __future__ import annotations
 import copy
 import hashlib
 import os
+import warnings
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from importlib.util import find_spec
 from math import prod
 from pathlib import Path
 from typing import Any
@@ -93,7 +96,8 @@ class ZarrSource:
         self._row_bytes: dict[str, float] = {}
         self._columns: dict[str, Grid] = {}
         try:
-            self._take(self._open(data), target, weight)
+            with _zarrs(data):
+                self._take(self._open(data), target, weight)
         except (DataError, MemoryError):
             raise
         except Exception as error:
@@ -373,6 +377,29 @@ class ZarrSource:
             open_shape = [shape[at] if at in places else 1 for at in range(len(shape))]
             values = np.broadcast_to(values.reshape(open_shape), shape)
         return np.ascontiguousarray(values).reshape(-1)
+
+
+@contextmanager
+def _zarrs(data: Any) -> Iterator[None]:
+    """Let arrays opened here be decoded by zarrs, where it is installed, one chunk at a time.
+
+    It is for those that are not read directly, and of version 3: of version 2 it cannot read
+    arrays in Fortran's order (zarrs 0.2.3). What else it cannot do it leaves to zarr itself.
+    """
+    stored = isinstance(data, str | os.PathLike) and Path(data, "zarr.json").exists()
+    if not stored or find_spec("zarrs") is None:
+        yield
+        return
+    import zarr
+
+    settings = {
+        "codec_pipeline.path": "zarrs.ZarrsCodecPipeline",
+        "codec_pipeline.chunk_concurrent_maximum": 1,
+        "threading.max_workers": 1,
+    }
+    with zarr.config.set(settings), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Array is unsupported by ZarrsCodecPipeline")
+        yield
 
 
 def _dimensions(array: Any) -> tuple[str, ...]:
