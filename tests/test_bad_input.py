@@ -203,7 +203,9 @@ def test_what_can_be_skipped_is_skipped_counted_and_listed(name, tmp_path, capsy
     assert record["reason"]
     if path.suffix == ".csv":
         assert record["text"]
-    assert "cannot be used" in (tmp_path / "run" / "report.html").read_text()
+    report = (tmp_path / "run" / "report.html").read_text()
+    assert "Rows that could not be used" in report
+    assert f"(part {record['part']})" in report
 
 
 def test_strange_files_in_a_directory_are_left_alone(tmp_path, capsys):

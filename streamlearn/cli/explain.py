@@ -13,7 +13,7 @@ from streamlearn.cli.options import data_options, fit_options, memory_options, o
 __all__ = ["command"]
 
 
-@click.command(short_help="Show what fit would do, without reading a row.")
+@click.command(short_help="Show what fit would do, without doing it.")
 @click.argument("data", nargs=-1, required=True)
 @data_options
 @fit_options

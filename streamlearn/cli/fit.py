@@ -52,7 +52,9 @@ def make_estimator(dataset: Any, options: dict[str, Any]) -> tuple[Any, list[str
 @click.option("--overwrite", is_flag=True, help="Replace a run that is there already.")
 @memory_options
 def command(data: tuple[str, ...], **options: Any) -> int:
-    """Fit a model on DATA: parquet files, globs or directories, or a .npy file.
+    """Fit a model on DATA: files, globs, directories, URLs of parquet, or a zarr store.
+
+    Files are parquet, CSV, TSV, JSON lines, svmlight, Arrow, .npy or .npz.
 
     Preprocessing is chosen from the schema, unless --pipeline names your own: numbers are
     imputed and scaled, strings, booleans and --categorical columns one-hot encoded, timestamps

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from streamlearn.report.coefficients import Coefficients, coefficients_of, final_step
 from streamlearn.report.profile import ProfileTable, profile_table
+from streamlearn.report.rejected import RejectedTable, rejected_table
 from streamlearn.sizes import format_bytes, format_rows, format_seconds
 
 if TYPE_CHECKING:
@@ -142,6 +143,7 @@ class Content:
     columns: Table
     rows: tuple[RowShare, ...]
     classes: Table
+    rejected: RejectedTable
     profile: ProfileTable
     passes: tuple[PassRow, ...]
     plan: tuple[Fact, ...]
@@ -187,6 +189,7 @@ def content_of(result: Result) -> Content:
         columns=_columns(manifest.get("schema") or {}),
         rows=_rows(result),
         classes=_classes(manifest.get("classes") or {}),
+        rejected=rejected_table(manifest.get("rejected")),
         profile=profile_table(manifest.get("profile")),
         passes=tuple(_pass(item, result) for item in result.plan.passes),
         plan=_plan(result),
