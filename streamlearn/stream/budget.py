@@ -107,7 +107,9 @@ def resolve_budget(budget: str | int | None, reserved_bytes: int) -> int:
         limit = parse_bytes(budget)
     bound = cgroup_limit()
     if bound is not None and bound < limit:
-        log.warning(
+        # The kernel rounds to pages.
+        log.log(
+            logging.WARNING if bound < 0.999 * limit else logging.DEBUG,
             "the memory budget of %s is more than this container may hold; its limit of %s binds",
             format_bytes(limit),
             format_bytes(bound),

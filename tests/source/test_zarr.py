@@ -17,6 +17,7 @@ from zarr.codecs import BloscCodec, Crc32cCodec, GzipCodec, ZstdCodec
 
 import streamlearn as sl
 from streamlearn.errors import DataError, SchemaError, SourceError, UsageError
+from streamlearn.source.zarr import stored_chunk
 from streamlearn.source.zarr.grid import Grid, GridReader
 from streamlearn.testing import check_every_row_once, check_same_bits
 
@@ -50,9 +51,9 @@ rng = np.random.default_rng(0)
 
 
 def check_boxes(path, values, direct):
-    grid = Grid(zarr.open_array(path, mode="r"), "x", fill_absent=True)
-    assert grid.direct == direct
-    reader = GridReader(grid)
+    found = Grid(zarr.open_array(path, mode="r"), "x", fill_absent=True)
+    assert found.direct == direct
+    reader = GridReader(found)
     for _ in range(10):
         ends = [sorted(map(int, rng.integers(0, size + 1, 2))) for size in values.shape]
         box = [(start, max(stop, start + 1)) for start, stop in ends if start < stop or start == 0]
@@ -67,7 +68,9 @@ def check_boxes(path, values, direct):
 @pytest.mark.parametrize("layout", SHAPES.values(), ids=SHAPES)
 @pytest.mark.parametrize("packed", PACKED.values(), ids=PACKED)
 @pytest.mark.parametrize("dtype", ["f4", "i8", "bool"])
-def test_boxes_are_those_of_zarr(tmp_path, layout, packed, dtype):
+@pytest.mark.parametrize("streamed_from", [0, 1 << 20], ids=["streamed", "at once"])
+def test_boxes_are_those_of_zarr(tmp_path, layout, packed, dtype, streamed_from, monkeypatch):
+    monkeypatch.setattr(stored_chunk, "STREAMED_BYTES", streamed_from)
     shape, chunks, shards = layout
     values = (rng.random(shape) * 100).astype(dtype)
     values[tuple(slice(0, size) for size in shards or chunks)] = 0  # not stored
@@ -126,9 +129,9 @@ def test_what_zarr_has_to_read_is_decoded_by_zarrs_where_it_is_installed(tmp_pat
     )
     array[...] = values
     data = sl.scan(tmp_path / "a")
-    grid = data.source._columns[""]
-    assert not grid.direct
-    assert type(grid.array._async_array.codec_pipeline).__name__ == "ZarrsCodecPipeline"
+    found = data.source._columns[""]
+    assert not found.direct
+    assert type(found.array._async_array.codec_pipeline).__name__ == "ZarrsCodecPipeline"
     found = np.concatenate(
         [c.X for f in data.fragments for c in data.read(f, data.features.names, 9)]
     )
@@ -252,7 +255,9 @@ def test_variables_are_flattened_over_their_named_axes(cube, box_bytes, monkeypa
 
 
 @pytest.mark.parametrize("packed", [None, ZstdCodec(), BloscCodec()], ids=["raw", "zstd", "blosc"])
-def test_cut_and_damaged_chunks_are_named(tmp_path, packed):
+@pytest.mark.parametrize("streamed_from", [0, 1 << 20], ids=["streamed", "at once"])
+def test_cut_and_damaged_chunks_are_named(tmp_path, packed, streamed_from, monkeypatch):
+    monkeypatch.setattr(stored_chunk, "STREAMED_BYTES", streamed_from)
     values = rng.random((100, 4))
     array = zarr.create_array(
         tmp_path / "a", shape=values.shape, chunks=(20, 4), dtype="f8", compressors=packed

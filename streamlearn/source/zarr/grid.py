@@ -20,6 +20,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamlearn.errors import SourceError
+from streamlearn.source.zarr.stored_chunk import (
+    STREAMED_BYTES,
+    as_bytes,
+    check_crc,
+    decode,
+    plain_codecs,
+    read_into,
+)
 
 __all__ = ["Box", "Grid", "GridReader"]
 
@@ -57,7 +65,7 @@ class Grid:
         """Decoders of a chunk's bytes, last first; None: only zarr can read it."""
         self._folder = _local_folder(array)
         if self._folder is not None:
-            self.codecs = _plain_codecs(array)
+            self.codecs = plain_codecs(array)
         self._latest_ns = 0
         self.largest_file = 0
         """Bytes of the largest file of a chunk or shard, where files are local."""
@@ -77,6 +85,19 @@ class Grid:
     def raw(self) -> bool:
         """Whether chunks are stored as they are in memory."""
         return self.codecs == []
+
+    @property
+    def streamed(self) -> str | None:
+        """Codec of large chunks that are decoded as they are read; None where that cannot be."""
+        if self.codecs is None or len(self.codecs) != 1:
+            return None
+        return {"zstd": "zstd", "gzip": "gzip"}.get(getattr(self.codecs[0], "codec_id", ""))
+
+    @property
+    def held_bytes(self) -> int:
+        """Bytes of a chunk as stored that are held while it is decoded, at most."""
+        stored = min(self.largest_file, 256 << 20, int(1.1 * self.chunk_bytes))
+        return min(stored, STREAMED_BYTES) if self.streamed else stored
 
     @property
     def chunk_bytes(self) -> int:
@@ -175,48 +196,6 @@ def _local_folder(array: Any) -> Path | None:
     return Path(array.store.root, array.path)
 
 
-def _plain_codecs(array: Any) -> list[Any] | None:
-    """Return decoders in the order they are applied, or None where zarr has to read."""
-    if array.dtype.kind not in "biuf" or array.dtype.byteorder == ">":
-        return None
-    metadata = array.metadata
-    if metadata.zarr_format == 2:
-        if metadata.filters or metadata.order != "C":
-            return None
-        packer = metadata.compressor
-        if packer is None:
-            return []
-        return [packer] if packer.codec_id in ("zstd", "blosc", "gzip", "zlib", "lz4") else None
-    codecs = list(metadata.codecs)
-    if type(codecs[0]).__name__ == "ShardingCodec":
-        sharding = codecs[0]
-        index = [type(codec).__name__ for codec in sharding.index_codecs]
-        at_end = getattr(sharding.index_location, "value", "") == "end"
-        if len(codecs) > 1 or not at_end or index != ["BytesCodec", "Crc32cCodec"]:
-            return None
-        codecs = list(sharding.codecs)
-    if type(codecs[0]).__name__ != "BytesCodec":
-        return None
-    endian = getattr(codecs[0], "endian", None)
-    if endian is not None and endian.value != "little":
-        return None
-    found = [_decoder(codec) for codec in codecs[1:]]
-    return None if None in found else found[::-1]
-
-
-def _decoder(codec: Any) -> Any:
-    import numcodecs
-
-    name = type(codec).__name__
-    if name == "ZstdCodec":
-        return numcodecs.Zstd()
-    if name == "BloscCodec":
-        return numcodecs.Blosc()
-    if name == "GzipCodec":
-        return numcodecs.GZip()
-    return "crc32c" if name == "Crc32cCodec" else None
-
-
 class GridReader:
     """Reads boxes of one array, one after the other; remembers the last decoded chunk rows.
 
@@ -311,10 +290,10 @@ class GridReader:
         if grid.raw:
             self._read_raw(place, source, part)
         elif whole and part.flags.c_contiguous:
-            self._decode(place, part)
+            decode(place, grid.codecs or (), grid.streamed, part)
         else:
             chunk = np.empty(grid.chunk, grid.dtype)
-            self._decode(place, chunk)
+            decode(place, grid.codecs or (), grid.streamed, chunk)
             part[...] = chunk[source]
             # What is left of the chunk along the first axis is asked for next.
             if inside[0][1] < min(begins[0] + grid.chunk[0], grid.shape[0]):
@@ -350,8 +329,8 @@ class GridReader:
             if length < size:
                 raise SourceError(f"{file}: a shard of {length} bytes has no room for its index")
             data = bytearray(size)
-            _read_into(file, length - size, memoryview(data))
-            _check_crc(file, memoryview(data))
+            read_into(file, length - size, memoryview(data))
+            check_crc(file, memoryview(data))
             table = np.frombuffer(data, "<u8", 2 * chunks).reshape(chunks, 2)
             self._indexes[outer] = table
         return self._indexes[outer]
@@ -372,66 +351,11 @@ class GridReader:
             for piece, size in zip(source[1:], grid.chunk[1:], strict=True)
         )
         if full and part.flags.c_contiguous:
-            _read_into(file, offset + first * row_bytes, _bytes(part))
+            read_into(file, offset + first * row_bytes, as_bytes(part))
             return
         rows = np.empty((stop - first, *grid.chunk[1:]), grid.dtype)
-        _read_into(file, offset + first * row_bytes, _bytes(rows))
+        read_into(file, offset + first * row_bytes, as_bytes(rows))
         part[...] = rows[(slice(None), *source[1:])]
-
-    def _decode(self, place: tuple[Path, int, int], out: NDArray[Any]) -> None:
-        """Decode a whole chunk into a contiguous array."""
-        file, offset, length = place
-        codecs = self._grid.codecs or []
-        data: Any = np.empty(length, np.uint8).data
-        _read_into(file, offset, data)
-        try:
-            for number, codec in enumerate(codecs, 1):
-                if codec == "crc32c":
-                    data = _check_crc(file, memoryview(data))
-                elif number == len(codecs):
-                    data = codec.decode(data, out=_bytes(out))
-                else:
-                    data = codec.decode(data)
-        except SourceError:
-            raise
-        except Exception as error:
-            raise SourceError(f"{file}: the chunk cannot be decoded: {error}") from error
-        if not isinstance(data, memoryview | np.ndarray) or codecs[-1:] == ["crc32c"]:
-            found = memoryview(data).cast("B")
-            if found.nbytes != out.nbytes:
-                raise SourceError(
-                    f"{file}: the chunk decodes to {found.nbytes} bytes; {out.nbytes} were expected"
-                )
-            _bytes(out)[:] = found
-
-
-def _bytes(array: NDArray[Any]) -> memoryview:
-    return array.reshape(-1).view(np.uint8).data
-
-
-def _read_into(file: Path, offset: int, into: memoryview) -> None:
-    try:
-        handle = os.open(file, os.O_RDONLY | os.O_CLOEXEC)
-    except OSError as error:
-        raise SourceError(f"{file}: the chunk cannot be read: {error.strerror}") from error
-    try:
-        while into:
-            got = os.preadv(handle, [into], offset)
-            if not got:
-                raise SourceError(f"{file}: the file ends {len(into)} bytes short of its chunk")
-            offset, into = offset + got, into[got:]
-    finally:
-        os.close(handle)
-
-
-def _check_crc(file: Path, data: memoryview) -> memoryview:
-    """Return the bytes before a checksum, once it has proved true."""
-    import google_crc32c
-
-    body, stored = data[:-_CHECKSUM_BYTES], data[-_CHECKSUM_BYTES:]
-    if google_crc32c.value(bytes(body)) != int.from_bytes(stored, "little"):
-        raise SourceError(f"{file}: its bytes do not have the checksum stored with them")
-    return body
 
 
 def _shown(box: Box) -> str:

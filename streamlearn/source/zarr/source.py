@@ -320,8 +320,7 @@ class ZarrSource:
                     for size, part in zip(grid.shape[1:], grid.chunk[1:], strict=True)
                 )
                 whole = across if not self.schema.named else 1
-                stored = min(grid.largest_file, 256 << 20, 1.1 * grid.chunk_bytes)
-                fixed += grid.chunk_bytes * whole + int(stored)
+                fixed += grid.chunk_bytes * whole + grid.held_bytes
         if largest is not None and largest.chunk_bytes > 32 << 20 and not largest.raw:
             note = f"chunks of {format_bytes(largest.chunk_bytes)} in {largest.name}"
         return ReaderCost(fixed, row_bytes, chunk_row, note)
