@@ -15,7 +15,17 @@ from streamlearn.chunk import Chunk, Field, Schema
 from streamlearn.errors import SchemaError, SourceError, UsageError
 from streamlearn.source.base import Fragment, ReaderCost
 
-__all__ = ["ArraySource", "copy_rows", "load_array", "sampled", "side_of", "type_of_target"]
+__all__ = [
+    "ArraySource",
+    "Stamps",
+    "copy_rows",
+    "load_array",
+    "refuse_changed",
+    "sampled",
+    "side_of",
+    "stamps_of",
+    "type_of_target",
+]
 
 _FRAGMENT_ROWS = 131_072
 _FRAGMENT_BYTES = 64 << 20
@@ -29,6 +39,13 @@ def load_array(data: Any, what: str = "data") -> np.ndarray[Any, Any]:
     SourceError
         If the file is missing, truncated, or holds Python objects.
     """
+    if isinstance(data, np.ma.MaskedArray):
+        if np.ma.is_masked(data):
+            raise UsageError(
+                f"{what}: a masked array hides values that scikit-learn would see; fill them, for "
+                "example with data.astype(float).filled(np.nan)"
+            )
+        return np.asarray(data)
     if not isinstance(data, str | os.PathLike):
         return np.asanyarray(data)
     try:
@@ -107,6 +124,7 @@ class ArraySource:
             for index, first in enumerate(range(0, rows, step))
         ]
         self._row_bytes = row_bytes
+        self._stamps = stamps_of(self._X, self._y, self._weight)
         self.fingerprint = self._digest()
 
     @property
@@ -151,6 +169,7 @@ class ArraySource:
         stop = fragment.first + fragment.rows
         for start in range(fragment.first, stop, rows):
             end = min(start + rows, stop)
+            refuse_changed(self._stamps)
             yield Chunk(
                 copy_rows(self._X, start, end),
                 np.arange(start, end, dtype=np.int64),
@@ -165,6 +184,35 @@ def _map_of(array: Any) -> mmap.mmap | None:
         found = getattr(array, "_mmap", None)
         return found if isinstance(found, mmap.mmap) else None
     return None
+
+
+Stamps = tuple[tuple[str, int, int], ...]
+
+
+def stamps_of(*arrays: Any) -> Stamps:
+    """Return path, size and time of the files that arrays are mapped from."""
+    paths = {getattr(array, "filename", None) for array in arrays if _map_of(array) is not None}
+    named = sorted(os.fspath(path) for path in paths if isinstance(path, str | os.PathLike))
+    found = [(path, os.stat(path)) for path in named if os.path.isfile(path)]
+    return tuple((path, status.st_size, status.st_mtime_ns) for path, status in found)
+
+
+def refuse_changed(stamps: Stamps) -> None:
+    """Refuse files that were changed after they were mapped: touching them could end the process.
+
+    Raises
+    ------
+    SourceError
+    """
+    for path, size, time in stamps:
+        try:
+            status = os.stat(path)
+        except OSError as error:
+            raise SourceError(f"{path}: has gone since it was opened: {error.strerror}") from error
+        if (status.st_size, status.st_mtime_ns) != (size, time):
+            raise SourceError(
+                f"{path}: has changed since it was opened; let nothing write to it meanwhile"
+            )
 
 
 def copy_rows(array: Any, start: int, end: int) -> np.ndarray[Any, Any]:

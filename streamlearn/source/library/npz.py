@@ -121,6 +121,7 @@ def _load(path: str, member: str) -> np.ndarray[Any, Any]:
             info = archive.getinfo(f"{member}.npy")
             if info.compress_type == zipfile.ZIP_STORED:
                 with open(path, "rb") as file:
+                    _check_crc(file, info, path, member)
                     return _mapped(file, _data_offset(file, info), path, member)
             with tempfile.TemporaryFile() as file, archive.open(info) as packed:
                 shutil.copyfileobj(packed, file, 1 << 20)
@@ -134,10 +135,21 @@ def _load(path: str, member: str) -> np.ndarray[Any, Any]:
                 "environment variable TMPDIR, or save the arrays with numpy.savez, uncompressed"
             ) from error
         raise SourceError(f"{path}: {member!r} cannot be read: {error}") from error
-    except SchemaError:
+    except (SchemaError, SourceError):
         raise
     except (ValueError, EOFError, KeyError, zlib.error, zipfile.BadZipFile) as error:
         raise SourceError(f"{path}: {member!r} cannot be read: {error}") from error
+
+
+def _check_crc(file: Any, info: zipfile.ZipInfo, path: str, member: str) -> None:
+    """Read a member once for its checksum: it will be mapped, where none is checked."""
+    file.seek(_data_offset(file, info))
+    left, found = info.file_size, 0
+    while left and (part := file.read(min(left, 1 << 20))):
+        found = zlib.crc32(part, found)
+        left -= len(part)
+    if left or found != info.CRC:
+        raise SourceError(f"{path}: {member!r} has not the checksum stored with it")
 
 
 def _data_offset(file: Any, info: zipfile.ZipInfo) -> int:

@@ -13,7 +13,14 @@ from numpy.typing import NDArray
 from streamlearn.chunk import Chunk, Field, Schema
 from streamlearn.errors import SchemaError, SourceError, UsageError
 from streamlearn.source.base import Fragment, ReaderCost
-from streamlearn.source.library.arrays import copy_rows, sampled, side_of, type_of_target
+from streamlearn.source.library.arrays import (
+    copy_rows,
+    refuse_changed,
+    sampled,
+    side_of,
+    stamps_of,
+    type_of_target,
+)
 
 __all__ = ["SparseSource", "is_sparse"]
 
@@ -87,6 +94,7 @@ class SparseSource:
         self.schema = Schema(tuple(Field(str(i), kind) for i in range(X.shape[1])), named=False)
         self._value_bytes = X.dtype.itemsize + 4
         self._window = 0
+        self._stamps = stamps_of(X.data, X.indices, X.indptr, self._y, self._weight)
         self.fragments = list(self._cut())
         self.fingerprint = self._digest()
 
@@ -163,6 +171,7 @@ class SparseSource:
         stop = fragment.first + fragment.rows
         for start in range(fragment.first, stop, rows):
             end = min(start + rows, stop)
+            refuse_changed(self._stamps)
             yield Chunk(
                 self._block(start, end),
                 np.arange(start, end, dtype=np.int64),
