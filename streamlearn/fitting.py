@@ -111,15 +111,18 @@ class Fitting:
         total = len(self.plan.passes)
         self.governor.tell(PassStarted(begin, "screen", 1, total, self.job.data.rows))
         threads = self.plan.memory.readers if self.job.threads > 1 else 0
-        screen_pass(self.job.data, self.job.columns, self.governor, threads)
+        screen_pass(
+            self.job.data,
+            self.job.columns,
+            self.governor,
+            threads,
+            classes=self.job.model is not None and is_classifier(self.job.model),
+        )
         self.governor.tell(
             PassEnded(self.governor.seconds, "screen", self.governor.seconds - begin)
         )
         if quarantine.count:
-            reasons = "; ".join(
-                f"{rows:,}: {reason}" for reason, rows in quarantine.reasons.most_common(3)
-            )
-            self._warn(f"{quarantine.count:,} rows cannot be used and are left out ({reasons})")
+            self._warn(quarantine.told())
 
     def _statistics(self, steps: Node) -> None:
         sample: Any = blank_frame(self.job.data.features, 8)
@@ -190,7 +193,7 @@ class Fitting:
         self.columns = columns.value(classes=classes)
         for finding in self.columns.findings:
             # What else is found is in the report: not all of it concerns this model.
-            if finding.kind == "leakage":
+            if finding.kind in ("leakage", "beyond double", "numbers as text"):
                 self._warn(finding.text)
 
     def _watch(self, name: str) -> Watch:

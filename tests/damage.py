@@ -99,7 +99,7 @@ def write_npz(folder, **members):
 def write_sparse(folder):
     from scipy import sparse
 
-    X = sparse.random(ROWS, 20, 0.2, "csr", rng=np.random.default_rng(0))
+    X = sparse.random(ROWS, 20, 0.2, "csr", random_state=np.random.default_rng(0))
     sparse.save_npz(folder / "a.npz", X, compressed=False)
     return folder / "a.npz"
 

@@ -48,7 +48,7 @@ def command(src: tuple[str, ...], dst: str, **options: Any) -> int:
     DST is one parquet file (out.parquet), a folder of them (out/) or a zarr store (out.zarr). It is
     complete, or not there at all.
     """
-    from streamlearn.cli.display import exit_code_of, show_progress
+    from streamlearn.cli.display import exit_code_of, show_progress, tell_rejected
     from streamlearn.run import convert
     from streamlearn.stream.budget import resolve_budget
 
@@ -64,4 +64,5 @@ def command(src: tuple[str, ...], dst: str, **options: Any) -> int:
         click.echo(found.to_json())
     elif not quiet:
         click.echo(repr(found))
+    tell_rejected(found.quarantine, f"{dst.rstrip('/')}.quarantine.jsonl")
     return exit_code_of(found.memory, found.rows.rejected)

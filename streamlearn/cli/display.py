@@ -7,11 +7,13 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 import click
 
 from streamlearn.errors import DataError, MemoryBudgetError
 from streamlearn.sizes import format_bytes, format_seconds
+from streamlearn.source.quarantine import Quarantine
 from streamlearn.stream.events import (
     BatchLearned,
     ChunkRead,
@@ -25,7 +27,7 @@ from streamlearn.stream.events import (
 )
 from streamlearn.stream.timeline import MemoryReport
 
-__all__ = ["Progress", "exit_code_of", "show_progress"]
+__all__ = ["Progress", "exit_code_of", "show_progress", "tell_rejected"]
 
 _PLAIN_EVERY_S = 5.0
 
@@ -98,6 +100,17 @@ def exit_code_of(memory: MemoryReport, rejected: int = 0) -> int:
         return DataError.exit_code if rejected else 0
     click.echo(f"error: the memory budget was not kept: {memory}", err=True)
     return MemoryBudgetError.exit_code
+
+
+def tell_rejected(quarantine: Quarantine | None, path: str | None) -> None:
+    """Say which rows were not used, and list them in a file, where there is to be one."""
+    if quarantine is None or not quarantine.count:
+        return
+    listed = ""
+    if path is not None:
+        quarantine.save(Path(path))
+        listed = f"; they are listed in {path}"
+    click.echo(f"warning: {quarantine.told()}{listed}", err=True)
 
 
 @contextmanager

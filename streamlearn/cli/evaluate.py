@@ -26,7 +26,7 @@ def command(run: str, data: tuple[str, ...], **options: Any) -> int:
     Target, features, computed columns, the condition on rows and how a CSV is written are those
     of the run, unless given anew.
     """
-    from streamlearn.cli.display import exit_code_of, show_progress
+    from streamlearn.cli.display import exit_code_of, show_progress, tell_rejected
     from streamlearn.result import load
     from streamlearn.run import evaluate
     from streamlearn.stream.budget import resolve_budget
@@ -51,8 +51,9 @@ def command(run: str, data: tuple[str, ...], **options: Any) -> int:
         found.to_json(output)
     if as_json:
         click.echo(found.to_json())
-    elif not quiet:
+    else:
         click.echo(repr(found))
+    tell_rejected(found.quarantine, f"{output}.quarantine.jsonl" if output else None)
     return exit_code_of(found.memory, found.rows.rejected)
 
 

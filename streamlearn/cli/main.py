@@ -63,7 +63,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     # What scikit-learn warns of on the way is not for who typed a command.
     warnings.filterwarnings("ignore", module="sklearn")
     if threading.current_thread() is threading.main_thread():
-        signal.signal(signal.SIGINT, _interrupt_once)
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, _interrupt_once)
     try:
         result: Any = cli.main(arguments, prog_name="streamlearn", standalone_mode=False)
     except click.exceptions.Exit as error:

@@ -43,11 +43,14 @@ def make_pipeline_for(
     from sklearn.compose import ColumnTransformer
     from sklearn.impute import SimpleImputer
     from sklearn.pipeline import make_pipeline
-    from sklearn.preprocessing import MinMaxScaler, OneHotEncoder, StandardScaler
+    from sklearn.preprocessing import MaxAbsScaler, MinMaxScaler, OneHotEncoder, StandardScaler
 
     from streamlearn.prepare.dates import DateFeatures
 
     scaler: type[Any] = MinMaxScaler if non_negative else StandardScaler
+    if data.is_sparse:
+        # What centres or imputes would fill the matrix.
+        return make_pipeline(MaxAbsScaler(), model), []
     if not data.features.named:
         return make_pipeline(SimpleImputer(), scaler(), model), []
     unknown = [name for name in categorical if name not in data.features]

@@ -22,6 +22,7 @@ KINDS = (
     "missing target",
     "drift",
     "infinite",
+    "beyond double",
     "all null",
     "mostly null",
     "constant",
@@ -103,10 +104,25 @@ def _of_column(profile: Profile, column: ColumnProfile, sample: pa.Array) -> Ite
     if rows > 1 and (constant := _constant(profile, column)):
         yield Finding("notice", "constant", column.name, constant)
         return
+    if (beyond := _beyond_double(column)) and profile.extremes_exact:
+        yield Finding("warning", "beyond double", column.name, beyond)
+    texts = list(_of_text(column, sample))
+    numbers = [finding for finding in texts if finding.kind == "numbers as text"]
     if finding := _id(profile, column, sample):
-        yield finding
+        yield from (finding, *numbers)
     else:
-        yield from _of_text(column, sample)
+        yield from texts
+
+
+def _beyond_double(column: ColumnProfile) -> str:
+    ends = [end for end in (column.minimum, column.maximum) if isinstance(end, int)]
+    largest = max(ends, key=abs, default=0)
+    if "int" not in column.type or abs(largest) <= 2**53:
+        return ""
+    return (
+        f"{column.name!r} holds whole numbers beyond 2**53, up to {largest}: what takes them as "
+        "numbers rounds them to double; encode them as categories, or leave the column out"
+    )
 
 
 def _constant(profile: Profile, column: ColumnProfile) -> str:
@@ -188,7 +204,10 @@ def _of_text(column: ColumnProfile, sample: pa.Array) -> Iterator[Finding]:
             if share >= 0.99 and (kind != "numbers as text" or not codes):
                 text = (
                     f"{column.name!r} is text, but {'all' if share == 1 else f'{share:.1%}'} of its "
-                    f"values are {what}, such as {texts[0].as_py()!r}; convert it with derive="
+                    f"values in the sample are {what}, such as {texts[0].as_py()!r}: where a value "
+                    "among the rest is not, the text of a CSV stays text; --schema "
+                    f"{column.name}=double (schema=) names the row that is none, and derive= "
+                    "converts what is stored as text"
                 )
                 yield Finding("notice", kind, column.name, text)
                 return

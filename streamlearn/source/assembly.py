@@ -134,13 +134,14 @@ class Assembler:
         features: Sequence[str],
         *,
         screen: bool = False,
+        classes: bool = False,
     ) -> Iterator[tuple[str, Any, Faulty]]:
         """Yield columns, their values, and the rows where these are not allowed."""
         named = self._data.source.schema.named
         target = columns[self._data.target] if named and self._data.target else chunk.y
         if target is not None:
             name = self._data.target or "target"
-            for faulty in faulty_target(name, target):
+            for faulty in faulty_target(name, target, classes=classes):
                 yield name, target, faulty
         weight = (
             _as_numbers(columns[self._data.weight]) if named and self._data.weight else chunk.weight

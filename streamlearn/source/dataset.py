@@ -270,9 +270,14 @@ class Dataset:
                 yield rows_of.assign(*kept, features, roles)
 
     def screen(
-        self, fragment: Fragment, features: Sequence[str], rows: int
+        self, fragment: Fragment, features: Sequence[str], rows: int, *, classes: bool = False
     ) -> Iterator[tuple[int, list[Rejected]]]:
         """Read a fragment for what cannot be used.
+
+        Parameters
+        ----------
+        classes : bool
+            Whether the target is a class, which has no fraction.
 
         Yields
         ------
@@ -300,7 +305,9 @@ class Dataset:
                         name,
                         faulty.shown or str(values[at]),
                     )
-                    for name, values, faulty in rows_of.faulty(kept, columns, features, screen=True)
+                    for name, values, faulty in rows_of.faulty(
+                        kept, columns, features, screen=True, classes=classes
+                    )
                     for at in np.flatnonzero(faulty.mask).tolist()
                 ],
             )

@@ -109,6 +109,15 @@ class Quarantine:
             shutil.copyfileobj(self._spool, out)
         self._spool.seek(0, 2)
 
+    def told(self) -> str:
+        """Say in a line how many rows were set aside, and why."""
+        common = self.reasons.most_common(3)
+        parts = [f"{rows:,}: {reason}" for reason, rows in common]
+        more = self.count - sum(rows for _, rows in common)
+        if more:
+            parts.append(f"{more:,} for other reasons")
+        return f"{self.count:,} rows cannot be used and are left out ({'; '.join(parts)})"
+
     def summary(self) -> dict[str, Any]:
         """Return what a report says of it."""
         return {

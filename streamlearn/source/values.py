@@ -73,8 +73,10 @@ def _rows_where(X: Any, test: Any) -> Mask | None:
     return found
 
 
-def faulty_target(name: str, values: NDArray[Any] | pa.Array) -> Iterator[Faulty]:
-    """Yield the rows whose target is missing or no finite number."""
+def faulty_target(
+    name: str, values: NDArray[Any] | pa.Array, *, classes: bool = False
+) -> Iterator[Faulty]:
+    """Yield the rows whose target is missing or no finite number, or no class."""
     if isinstance(values, pa.Array):
         if values.null_count:
             yield Faulty(
@@ -97,6 +99,12 @@ def faulty_target(name: str, values: NDArray[Any] | pa.Array) -> Iterator[Faulty
             "the target is no finite number",
             f"leave such rows out with where= (in SQL: isfinite({name})) or drop_missing",
         )
+
+    if classes:
+        numbers = values.fill_null(0).to_numpy() if isinstance(values, pa.Array) else values
+        broken = np.isfinite(numbers) & (numbers != np.floor(numbers))
+        if broken.any():
+            yield Faulty(broken, "", "a class label has a fraction", "")
 
 
 def faulty_weight(values: NDArray[np.float64]) -> Iterator[Faulty]:

@@ -15,7 +15,12 @@ __all__ = ["screen_pass"]
 
 
 def screen_pass(
-    dataset: Dataset, features: Sequence[str], governor: Governor, threads: int
+    dataset: Dataset,
+    features: Sequence[str],
+    governor: Governor,
+    threads: int,
+    *,
+    classes: bool = False,
 ) -> None:
     """Read all rows once, and put what cannot be used into the dataset's quarantine.
 
@@ -39,7 +44,9 @@ def screen_pass(
         found = list(faults.get(fragment.index, ()))
         done = 0
         try:
-            for rows, rejected in dataset.screen(fragment, features, governor.chunk_rows):
+            for rows, rejected in dataset.screen(
+                fragment, features, governor.chunk_rows, classes=classes
+            ):
                 found += rejected
                 yield rows - done
                 done = rows

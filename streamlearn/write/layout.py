@@ -43,6 +43,12 @@ class Layout:
     """
 
     def __init__(self, data: Dataset) -> None:
+        if data.is_sparse:
+            raise UsageError(
+                "a sparse matrix cannot be written to parquet or zarr: it would be filled with "
+                "zeros; keep it as it is, or save it with scipy.sparse.save_npz"
+            )
+        data.refuse_faults()
         self.is_matrix = not data.source.schema.named
         self.data = data
         if self.is_matrix:
@@ -53,7 +59,6 @@ class Layout:
             if not self.names:
                 raise UsageError("there is no column to write; name some with features=")
             data.require(self.names)
-            data.refuse_faults()
             # Target and weight are columns like any other here, gaps and all.
             self.data = copy.copy(data)
             self.data.target = self.data.weight = None

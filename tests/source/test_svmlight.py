@@ -17,7 +17,7 @@ from streamlearn.errors import DataError, UsageError
 from streamlearn.source.text import lines
 
 RNG = np.random.default_rng(0)
-X = sparse.random(500, 40, 0.1, format="csr", rng=RNG)
+X = sparse.random(500, 40, 0.1, format="csr", random_state=RNG)
 Y = RNG.integers(0, 2, 500) * 2.0 - 1
 
 

@@ -229,7 +229,12 @@ class LineSource(ABC):
     def _marked(self, data: bytes) -> dict[int, Fault]:
         """Find records that no parser should see."""
         inside = [
-            (at, f"it has bytes that are not valid in {self.encoding}") for at in _undecodable(data)
+            (
+                at,
+                f"it has bytes that are not valid in {self.encoding}: where that is not the "
+                "encoding, say which with sl.Csv(encoding=...) or --encoding latin-1",
+            )
+            for at in _undecodable(data)
         ]
         if b"\0" in data:
             nul = np.flatnonzero(np.frombuffer(data, dtype=np.uint8) == 0)
@@ -327,7 +332,8 @@ class LineSource(ABC):
             return
         raise DataError(
             f"{count:,} of the first {self._rows:,} rows cannot be used, too many to be accidents; "
-            f"the first is {self.faults[0]} ({self.faults[0].text[:100]!r}). {self._doubt()}"
+            f"the first is {self.faults[0]} ({self.faults[0].text[:100]!r})"
+            + ("" if "--encoding" in self.faults[0].reason else f". {self._doubt()}")
         )
 
     # Reading.

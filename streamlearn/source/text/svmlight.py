@@ -10,12 +10,16 @@ import numpy as np
 import pyarrow as pa
 
 from streamlearn.chunk import Chunk, Field, Schema
-from streamlearn.errors import UsageError
+from streamlearn.errors import SourceError, UsageError
 from streamlearn.source.base import Fragment, ReaderCost
 from streamlearn.source.text.lines import Fault, LineSource
 from streamlearn.source.text.records import Positions, Records
 
 __all__ = ["SvmlightSource"]
+
+
+_MOST_FEATURES = 2_000_000
+"""Each is a column with a name: more of them than these are taken for a damaged index."""
 
 
 class _Lines(Records):
@@ -90,10 +94,16 @@ class SvmlightSource(LineSource):
         return Fault(f"it is no svmlight line: {error}")
 
     def _learn(self, found: Any, fragment: Fragment, faults: Sequence[int]) -> None:
-        del fragment, faults
+        del faults
         if found is None:
             return
         stored, lowest, highest, rows = found
+        if highest > _MOST_FEATURES:
+            raise SourceError(
+                f"{fragment.path}: a line among rows {fragment.first} to "
+                f"{fragment.first + fragment.rows - 1} has a feature of index {highest:,}, and "
+                f"{_MOST_FEATURES:,} are read at most; hash them into fewer"
+            )
         if lowest is not None:
             self._lowest = min(self._lowest, lowest)
         self._highest = max(self._highest, highest)

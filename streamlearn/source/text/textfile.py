@@ -193,6 +193,11 @@ def _spooled(path: str, encoding: str | None, spool: _Spool, status: tuple[int, 
             spool.write(decoder.decode(b"", final=True).encode())
     except MemoryError:
         raise
+    except UnicodeError as error:
+        raise SourceError(
+            f"{path}: is no text in {encoding}: {error}; say what it is with sl.Csv(encoding=...) or "
+            "--encoding"
+        ) from error
     except (OSError, EOFError, zlib.error, lzma.LZMAError, pa.ArrowException) as error:
         if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise SourceError(

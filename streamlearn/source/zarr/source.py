@@ -131,7 +131,21 @@ class ZarrSource:
             self._target = self._side(opened, target, ["y"], names, "target")
             self._weight = self._side(opened, weight, _WEIGHTS, names, "weight")
         else:
+            self._refuse_lost_members(opened)
             self._as_table(opened)
+
+    def _refuse_lost_members(self, group: Any) -> None:
+        """Refuse a folder that is no member: its metadata was lost, and its values with it."""
+        root = Path(self._name)
+        if not root.is_dir():
+            return
+        known = {name for name, _ in group.members()}
+        for item in sorted(root.iterdir()):
+            if item.is_dir() and not item.name.startswith(".") and item.name not in known:
+                raise SourceError(
+                    f"{item}: this folder of the group has no metadata of its own (zarr.json or "
+                    ".zarray); bring it back, or move the folder away if it is none of the group's"
+                )
 
     def _grid(self, array: Any, name: str) -> Grid:
         place = f"{self._name}/{name}" if name else self._name

@@ -84,6 +84,7 @@ def decode(
     read_into(file, offset, data)
     try:
         for number, codec in enumerate(codecs, 1):
+            _check_blosc(file, codec, data)
             if codec == "crc32c":
                 data = check_crc(file, memoryview(data))
             elif number == len(codecs):
@@ -101,6 +102,16 @@ def decode(
                 f"{file}: the chunk decodes to {found.nbytes} bytes; {out.nbytes} were expected"
             )
         as_bytes(out)[:] = found
+
+
+def _check_blosc(file: Path, codec: Any, data: Any) -> None:
+    """Refuse fewer bytes than the header says: blosc would read beyond them."""
+    if getattr(codec, "codec_id", "") != "blosc":
+        return
+    # https://github.com/Blosc/c-blosc/blob/main/README_CHUNK_FORMAT.rst
+    stored = int.from_bytes(memoryview(data)[12:16], "little")
+    if len(data) < 16 or stored > len(data):
+        raise SourceError(f"{file}: the chunk has {len(data)} bytes, and says that it has {stored}")
 
 
 def _decode_streaming(file: Path, offset: int, codec: str, out: memoryview) -> None:
