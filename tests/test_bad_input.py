@@ -286,3 +286,52 @@ def test_real_accidents(shared, name, tmp_path, capsys):
     assert code == 4, errors
     rows = json.loads((tmp_path / "run" / "metrics.json").read_text())["rows"]
     assert rows["rejected"] == 4
+
+
+def test_a_label_with_a_fraction_is_set_aside(tmp_path, capsys):
+    labels = (np.arange(ROWS) % 2).astype(float)
+    labels[77] = 0.5
+    path = parquet(frame(y=labels))(tmp_path)
+    words = ["fit", path, "--target", "y", "--model", "sgd-classifier", "-o", tmp_path / "run"]
+    code, errors = run([*words, "--on-error", "quarantine"], capsys)
+    assert code == 4, errors
+    rows = json.loads((tmp_path / "run" / "metrics.json").read_text())["rows"]
+    assert (rows["rejected"], rows["learned"]) == (1, ROWS - 1)
+    assert "a class label has a fraction" in errors
+
+
+def test_converting_lists_every_row_it_leaves_out(tmp_path, capsys):
+    lines = text_of(frame())
+    for at in range(5, 1_500, 10):
+        lines[at] = "1,2"
+    (tmp_path / "a.csv").write_text("\n".join(lines) + "\n")
+    out = tmp_path / "b.parquet"
+    code, errors = run(["convert", tmp_path / "a.csv", out, "-q"], capsys)
+    assert (code, out.exists()) == (4, False)
+    code, errors = run(
+        ["convert", tmp_path / "a.csv", out, "-q", "--on-error", "quarantine"], capsys
+    )
+    assert code == 4
+    assert "150 rows cannot be used" in errors
+    assert len((tmp_path / "b.parquet.quarantine.jsonl").read_text().splitlines()) == 150
+    assert pq.read_metadata(out).num_rows == ROWS - 150
+
+
+def test_text_that_is_not_what_it_is_said_to_be_is_named(tmp_path, capsys):
+    path = csv(lambda lines: lines)(tmp_path)
+    words = fit_arguments(path, tmp_path / "run")
+    code, errors = run([*words, "--encoding", "utf-16"], capsys)
+    assert code == 4
+    assert "no text in utf-16" in errors
+
+
+def test_one_text_among_numbers_is_warned_of(tmp_path, capsys):
+    path = csv(insert(2_000, "1.2x,2.0,3.0"))(tmp_path)
+    code, errors = run(fit_arguments(path, tmp_path / "run"), capsys)
+    assert code == 0
+    assert "'a' is text, but" in errors
+    assert "--schema a=double" in errors
+    code, errors = run(fit_arguments(path, tmp_path / "two", "--schema", "a=double"), capsys)
+    assert code == 4
+    assert "row 1999 of the source" in errors
+    assert "1.2x" in errors

@@ -630,3 +630,10 @@ def test_the_budget_is_kept(long, tmp_path, dst, budget, options):
     limit = None if why_no_kernel_limit() else budget
     found = check_budget_is_kept(code, budget, kernel_limit=limit, timeout_s=120)
     assert found["measured_bytes"] <= found["projected_bytes"] * 1.02
+
+
+def test_a_sparse_matrix_is_refused_by_what_it_is(tmp_path):
+    from scipy import sparse
+
+    with pytest.raises(UsageError, match="sparse matrix cannot be written"):
+        sl.convert(sparse.eye(5, format="csr"), tmp_path / "a.parquet")

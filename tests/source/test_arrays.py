@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import numpy as np
 import pytest
 
@@ -64,3 +66,27 @@ def test_a_column_name_is_no_target_of_an_array():
 def test_what_cannot_be_scanned_is_named():
     with pytest.raises(UsageError, match="dict"):
         sl.scan({"x": [1]})
+
+
+@pytest.mark.parametrize("change", ["cut", "rewritten", "gone"])
+@pytest.mark.parametrize("kind", ["npy", "npz"])
+def test_a_mapped_file_that_changes_is_an_error_and_not_the_end(tmp_path, change, kind):
+    X = np.random.default_rng(0).normal(size=(50_000, 5))
+    path = tmp_path / f"a.{kind}"
+    np.save(path, X) if kind == "npy" else np.savez(path, X=X)
+    data = sl.scan(path)
+    if change == "cut":
+        os.truncate(path, 20_000)
+    elif change == "gone":
+        path.unlink()
+    else:
+        os.utime(path, ns=(0, 2**60))
+    with pytest.raises(SourceError, match=r"changed since|has gone"):
+        list(data.read(data.fragments[-1], data.features.names, 1_000))
+
+
+def test_a_mask_is_not_ignored():
+    masked = np.ma.masked_equal(np.array([[1.0, -999], [3, 4]]), -999)
+    with pytest.raises(UsageError, match="masked array.*filled"):
+        sl.scan(masked)
+    assert sl.scan(np.ma.array([[1.0, 2.0]])).rows == 1

@@ -159,3 +159,12 @@ def test_mapped_members_are_given_back(tmp_path, kind):
     found = measure(_READ.format(path=path, small=small, rows=rows), timeout_s=60)
     assert found.exit_code == 0, found.errors
     assert found.last["grown"] <= found.last["cost"], json.dumps(found.last)
+
+
+def test_a_flipped_bit_in_a_member_stored_as_it_is_is_an_error(tmp_path):
+    np.savez(tmp_path / "a.npz", X=np.random.default_rng(0).normal(size=(500, 3)))
+    data = bytearray((tmp_path / "a.npz").read_bytes())
+    data[5_000] ^= 1
+    (tmp_path / "a.npz").write_bytes(data)
+    with pytest.raises(SourceError, match="'X' has not the checksum"):
+        sl.scan(tmp_path / "a.npz")

@@ -13,7 +13,7 @@ from sklearn.linear_model import SGDClassifier
 
 import streamlearn as sl
 from streamlearn.chunk import Chunk
-from streamlearn.errors import DataError, UsageError
+from streamlearn.errors import DataError, SourceError, UsageError
 from streamlearn.source.text import lines
 
 RNG = np.random.default_rng(0)
@@ -90,3 +90,9 @@ def test_a_model_learns_as_from_the_matrix(tmp_path, blocks):
         part = slice(start, start + 100)
         expected.partial_fit(matrix[part], labels[part], classes=[-1, 1])
     np.testing.assert_array_equal(found.coef_, expected.coef_)
+
+
+def test_an_index_beyond_reason_is_named_and_not_made_columns_of(tmp_path):
+    (tmp_path / "a.svm").write_text("1 1:3\n0 2000000000:1\n")
+    with pytest.raises(SourceError, match=r"a\.svm.*rows 0 to 1.*2,000,000,000"):
+        sl.scan(tmp_path / "a.svm")

@@ -435,3 +435,25 @@ def test_the_command_line_learns_from_the_ocean_cube(shared, tmp_path):
     assert found.exit_code == 0, found.output
     rows = json.loads((run / "metrics.json").read_text())["rows"]
     assert (rows["read"], rows["learned"], rows["missing"]) == (10_000_000, 1_158_658, 8_841_342)
+
+
+def test_a_blosc_chunk_that_was_cut_is_named_even_where_blosc_would_read_on(tmp_path):
+    values = np.frombuffer(rng.bytes(4_000), "u1").reshape(100, 40)
+    array = zarr.create_array(
+        tmp_path / "a", shape=values.shape, chunks=(50, 40), dtype="u1", compressors=BloscCodec()
+    )
+    array[...] = values
+    file = tmp_path / "a" / "c" / "1" / "0"
+    whole = file.read_bytes()
+    for length in (len(whole) - 1, len(whole) - 300, 17, 5):
+        file.write_bytes(whole[:length])
+        data = sl.scan(tmp_path / "a")
+        with pytest.raises(SourceError, match="c/1/0"):
+            [c for f in data.fragments for c in data.read(f, data.features.names, 100)]
+
+
+def test_a_member_without_metadata_is_not_overlooked(group):
+    path, _, _, _ = group
+    (path / "X" / "zarr.json").unlink()
+    with pytest.raises(SourceError, match=r"/X: this folder .*no metadata"):
+        sl.scan(path)

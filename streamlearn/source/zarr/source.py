@@ -96,7 +96,7 @@ class ZarrSource:
         self._row_bytes: dict[str, float] = {}
         self._columns: dict[str, Grid] = {}
         try:
-            with _zarrs(data):
+            with _opening(data):
                 self._take(self._open(data), target, weight)
         except (DataError, MemoryError):
             raise
@@ -393,25 +393,26 @@ class ZarrSource:
 
 
 @contextmanager
-def _zarrs(data: Any) -> Iterator[None]:
+def _opening(data: Any) -> Iterator[None]:
     """Let arrays opened here be decoded by zarrs, where it is installed, one chunk at a time.
 
     It is for those that are not read directly, and of version 3: of version 2 it cannot read
     arrays in Fortran's order (zarrs 0.2.3). What else it cannot do it leaves to zarr itself.
     """
-    stored = isinstance(data, str | os.PathLike) and Path(data, "zarr.json").exists()
-    if not stored or find_spec("zarrs") is None:
-        yield
-        return
     import zarr
 
-    settings = {
-        "codec_pipeline.path": "zarrs.ZarrsCodecPipeline",
-        "codec_pipeline.chunk_concurrent_maximum": 1,
-        "threading.max_workers": 1,
-    }
+    settings: dict[str, Any] = {}
+    stored = isinstance(data, str | os.PathLike) and Path(data, "zarr.json").exists()
+    if stored and find_spec("zarrs") is not None:
+        settings = {
+            "codec_pipeline.path": "zarrs.ZarrsCodecPipeline",
+            "codec_pipeline.chunk_concurrent_maximum": 1,
+            "threading.max_workers": 1,
+        }
     with zarr.config.set(settings), warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Array is unsupported by ZarrsCodecPipeline")
+        # Folders that are no members are refused by name.
+        warnings.filterwarnings("ignore", message="Object at .* is not recognized")
         yield
 
 
