@@ -69,7 +69,7 @@ class ClassificationScores:
         if wrong.any():
             at = int(wrong.argmax())
             raise DataError(
-                f"label {labels[at]!r} is none of the classes the model was fitted with: "
+                f"label {labels[at].item() if hasattr(labels[at], 'item') else labels[at]!r} is none of the classes the model was fitted with: "
                 f"{', '.join(map(repr, self.classes[:20].tolist()))}; filter such rows with where="
             )
         return np.asarray(place)

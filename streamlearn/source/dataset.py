@@ -75,6 +75,12 @@ class Dataset:
         if features is not None:
             if isinstance(features, str):
                 raise UsageError(f"features= takes a list of names, not the text {features!r}")
+            unknown = next((name for name in features if name not in self.schema), None)
+            told = [note for note in self.source.notes([]) if repr(unknown) in note]
+            if told:
+                raise SchemaError(f"there is no column {unknown!r}: {told[0]}")
+            if len(set(features)) != len(features):
+                raise UsageError(f"features= names a column more than once: {', '.join(features)}")
             for role, name in (("target", self.target), ("weight", self.weight)):
                 if name in features:
                     raise UsageError(f"{name!r} is the {role}; it cannot be a feature as well")

@@ -457,3 +457,20 @@ def test_a_member_without_metadata_is_not_overlooked(group):
     (path / "X" / "zarr.json").unlink()
     with pytest.raises(SourceError, match=r"/X: this folder .*no metadata"):
         sl.scan(path)
+
+
+def test_stores_that_are_no_folders_are_opened_by_their_path_or_as_they_are(tmp_path):
+    X = np.arange(12.0).reshape(6, 2)
+
+    def fill(group):
+        group.create_array("X", shape=X.shape, chunks=(3, 2), dtype="f8")[...] = X
+
+    with zarr.storage.ZipStore(tmp_path / "a.zip", mode="w") as store:
+        fill(zarr.create_group(store))
+    memory = zarr.storage.MemoryStore()
+    fill(zarr.create_group(memory))
+    fill(zarr.open_group("memory://stores-that-are-no-folders.zarr", mode="w"))
+    for data in (tmp_path / "a.zip", memory, "memory://stores-that-are-no-folders.zarr"):
+        scanned = sl.scan(data)
+        read = [c.X for f in scanned.fragments for c in scanned.read(f, scanned.features.names, 4)]
+        np.testing.assert_array_equal(np.concatenate(read), X)

@@ -372,7 +372,8 @@ class CsvSource(LineSource):
 
         def note(row: Any) -> str:
             ragged[row.number - 1] = Fault(
-                f"it has {row.actual_columns} fields where there are {row.expected_columns} columns"
+                f"it has {row.actual_columns} field{'' if row.actual_columns == 1 else 's'} where "
+                f"there are {row.expected_columns} columns"
             )
             return "skip"
 
@@ -393,10 +394,10 @@ class CsvSource(LineSource):
         name = self._names[int(match[1])]
         value = _VALUE.search(match[2])
         return Fault(
-            f"which is not {self._given.get(name, 'of its type')}; choose another type with "
+            f"it is no {self._given.get(name, 'value of its type')}; choose another type with "
             f"schema= or --schema {name}=TYPE",
             name,
-            repr(value[1]) if value else match[2],
+            value[1] if value else match[2],
         )
 
     def _learn(self, found: Any, fragment: Fragment, faults: Sequence[int]) -> None:

@@ -172,7 +172,7 @@ class JsonLinesSource(LineSource):
             name = clash[1].partition("/")[0]
             if name in self._given:
                 return Fault(
-                    f"which is not {self._given[name]}; choose another type with schema= or "
+                    f"it is no {self._given[name]}; choose another type with schema= or "
                     f"--schema {name}=TYPE",
                     name,
                     f"a {clash[3]}",

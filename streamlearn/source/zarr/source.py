@@ -17,6 +17,7 @@ from importlib.util import find_spec
 from math import prod
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile, ZipFile
 
 import numpy as np
 import pyarrow as pa
@@ -34,6 +35,7 @@ _FRAGMENT_ROWS = 131_072
 _FRAGMENT_BYTES = 64 << 20
 _BOX_BYTES = 8 << 20
 """Of one variable that a table's fragment holds decoded, where its chunks allow it."""
+_METADATA = ("zarr.json", ".zarray", ".zgroup", ".zmetadata")
 _WEIGHTS = ("sample_weight", "weight")
 
 
@@ -41,9 +43,18 @@ def is_zarr(data: Any) -> bool:
     """Whether something is a zarr array or group, or the path of one."""
     if isinstance(data, str | os.PathLike):
         path = Path(data)
-        names = ("zarr.json", ".zarray", ".zgroup", ".zmetadata")
-        return path.suffix == ".zarr" or any((path / name).is_file() for name in names)
+        if path.suffix == ".zarr" or any((path / name).is_file() for name in _METADATA):
+            return True
+        return path.suffix == ".zip" and path.is_file() and _is_zipped(path)
     return type(data).__module__.startswith("zarr.")
+
+
+def _is_zipped(path: Path) -> bool:
+    try:
+        with ZipFile(path) as archive:
+            return any(name in _METADATA for name in archive.namelist())
+    except (OSError, BadZipFile):
+        return False
 
 
 @dataclass(frozen=True)
@@ -109,9 +120,11 @@ class ZarrSource:
     def _open(self, data: Any) -> Any:
         import zarr
 
+        if isinstance(data, zarr.abc.store.Store):
+            return zarr.open(data, mode="r")
         if not isinstance(data, str | os.PathLike):
             return data
-        if not os.path.exists(data):
+        if "://" not in self._name and not os.path.exists(data):
             raise SourceError(f"{self._name}: there is no such file or directory")
         if self._name.endswith(".zip"):
             return zarr.open(zarr.storage.ZipStore(self._name, mode="r"), mode="r")
