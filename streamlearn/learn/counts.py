@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-__all__ = ["ValueCounts"]
+__all__ = ["ValueCounts", "count_values"]
 
 _PENDING_VALUES = 65_536
 """Values that wait at least before they are merged with those known."""
@@ -17,6 +17,22 @@ _PENDING_PARTS = 256
 _PENDING_BYTES = 8 << 20
 _HASHED_PARTS = 16
 """Into which many texts are divided, so that one hash table at a time is rebuilt."""
+
+
+def count_values(column: pa.Array) -> tuple[pa.Array, NDArray[np.int64]]:
+    """Return the distinct values of a column, and how often each is there.
+
+    Examples
+    --------
+    >>> values, counts = count_values(pa.array([3, 1, 3]))
+    >>> values.to_pylist(), counts.tolist()
+    ([3, 1], [2, 1])
+    """
+    kind = column.type
+    # Before pyarrow 24 there is no counting of half floats.
+    wide = column.cast(pa.float32()) if pa.types.is_float16(kind) else column
+    found = wide.value_counts()
+    return found.field(0).cast(kind), np.asarray(found.field(1))
 
 
 class ValueCounts:
@@ -54,8 +70,7 @@ class ValueCounts:
         self.missing += column.null_count
         if column.null_count:
             column = column.drop_null()
-        counted = column.value_counts()
-        self._push(counted.field(0), np.asarray(counted.field(1)))
+        self._push(*count_values(column))
 
     def merge(self, other: ValueCounts) -> None:
         """Take in the values of another."""

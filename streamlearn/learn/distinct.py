@@ -20,6 +20,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from streamlearn.learn.counts import count_values
 from streamlearn.learn.row_sample import mixed
 
 __all__ = ["Distinct", "Known", "hashed", "plain_values", "sketch_sizes"]
@@ -112,15 +113,14 @@ class Distinct:
             self._stop_counting()
             self._add_hashes(hashed(column))
             return
-        found = column.value_counts()
-        values = found.field(0)
+        values, times = count_values(column)
         if len(values) > self._most:
             self._stop_counting()
             self._add_hashes(hashed(values))
             return
         counts = self._counts
-        for value, times in zip(values.to_pylist(), found.field(1).to_pylist(), strict=True):
-            counts[value] = counts.get(value, 0) + times
+        for value, many in zip(values.to_pylist(), times.tolist(), strict=True):
+            counts[value] = counts.get(value, 0) + many
         if len(counts) > self._most:
             self._stop_counting()
 
