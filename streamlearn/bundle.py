@@ -209,14 +209,7 @@ def metrics_of(result: Result) -> dict[str, Any]:
         "loss": result.history[-1].loss if result.history else None,
         "loss_name": result.history[-1].loss_name if result.history else None,
         "scores": result.scores,
-        "memory": {
-            "limit_bytes": memory.limit_bytes,
-            "reserved_bytes": memory.reserved_bytes,
-            "projected_bytes": memory.projected_bytes,
-            "measured_bytes": memory.measured_bytes,
-            "exact": memory.exact,
-            "within": memory.within,
-        },
+        "memory": {**memory.numbers(), "within": memory.within},
         "seconds": result.seconds,
     }
 

@@ -23,7 +23,7 @@ from streamlearn.source.library.arrays import ArraySource
 from streamlearn.source.library.tables import TableSource
 from streamlearn.source.quarantine import Quarantine
 from streamlearn.stream.events import PassEnded, PassStarted, Warned
-from streamlearn.stream.governor import Governor, MemoryUse
+from streamlearn.stream.governor import Governor
 from streamlearn.stream.reader import Reader, RowCount, count_part
 from streamlearn.stream.reclaim import release_arrow
 from streamlearn.stream.scratch import check_free_disk
@@ -100,11 +100,7 @@ class Conversion:
             "files": self.files,
             "bytes_read": self.bytes_read,
             "bytes_written": self.bytes_written,
-            "memory": {
-                key: value
-                for key, value in asdict(self.memory).items()
-                if key.endswith("_bytes") or key == "exact"
-            },
+            "memory": self.memory.numbers(),
             "seconds": self.seconds,
             "notes": list(self.notes),
         }
@@ -247,14 +243,7 @@ class Converting:
             with self._place.naming_a_full_disk():
                 written = self._writer.finish()
             self._check(written, rows)
-        use = MemoryUse(
-            memory.limit_bytes,
-            memory.reserved_bytes,
-            memory.projected_bytes,
-            governor.finish(),
-            governor.exact,
-            governor.monitor_s,
-        )
+        use = governor.used(memory)
         return Conversion(
             os.fspath(self._place.path),
             "zarr" if self._place.kind == "zarr" else "parquet",

@@ -36,7 +36,7 @@ from streamlearn.sizes import format_seconds
 from streamlearn.source.dataset import Dataset
 from streamlearn.source.quarantine import Quarantine
 from streamlearn.stream.events import PassEnded, PassStarted
-from streamlearn.stream.governor import Governor, MemoryUse
+from streamlearn.stream.governor import Governor
 from streamlearn.stream.prefetch import ahead
 from streamlearn.stream.reader import Reader, RowCount, count_part
 from streamlearn.stream.rebatch import rebatch
@@ -79,11 +79,7 @@ class Evaluation:
             "model": self.model,
             "metrics": self.metrics,
             "rows": asdict(self.rows),
-            "memory": {
-                key: value
-                for key, value in asdict(self.memory).items()
-                if key.endswith("_bytes") or key == "exact"
-            },
+            "memory": self.memory.numbers(),
             "seconds": self.seconds,
         }
         if self.quarantine is not None:
@@ -250,14 +246,7 @@ class Evaluating:
             for chunk, answers in found:
                 scores.update(_labels(chunk.y, classes), answers, chunk.weight)
         governor.tell(PassEnded(governor.seconds, "evaluate", governor.seconds))
-        use = MemoryUse(
-            memory.limit_bytes,
-            memory.reserved_bytes,
-            memory.projected_bytes,
-            governor.finish(),
-            governor.exact,
-            governor.monitor_s,
-        )
+        use = governor.used(memory)
         return Evaluation(
             dict(scores.value()),
             ScoredRows(rows.read, rows.learned, rows.filtered, rows.missing, rows.rejected),

@@ -35,7 +35,7 @@ from streamlearn.score.regression import RegressionScores
 from streamlearn.sizes import format_bytes
 from streamlearn.stream.epochs import Epochs, Stopping
 from streamlearn.stream.events import PassEnded, PassStarted, Warned
-from streamlearn.stream.governor import Governor, MemoryUse
+from streamlearn.stream.governor import Governor
 from streamlearn.stream.reader import Reader, RowCount
 from streamlearn.stream.scratch import check_free_disk
 from streamlearn.stream.screen import screen_pass
@@ -81,14 +81,7 @@ class Fitting:
             self._replan()
             history = self._model()
         self.governor.reclaim()
-        memory = MemoryUse(
-            self.plan.memory.limit_bytes,
-            self.plan.memory.reserved_bytes,
-            self.plan.memory.projected_bytes,
-            self.governor.finish(),
-            self.governor.exact,
-            self.governor.monitor_s,
-        )
+        memory = self.governor.used(self.plan.memory)
         return Result(
             estimator=self._assemble(),
             plan=self.plan,

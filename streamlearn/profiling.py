@@ -18,7 +18,7 @@ from streamlearn.plan.lean import plan_reading
 from streamlearn.plan.memory import Demand, MemoryPlan, Term, block_rows
 from streamlearn.source.dataset import Dataset
 from streamlearn.stream.events import PassEnded, PassStarted
-from streamlearn.stream.governor import Governor, MemoryUse
+from streamlearn.stream.governor import Governor
 from streamlearn.stream.reader import Reader
 from streamlearn.stream.statistics import statistics_pass
 from streamlearn.stream.timeline import Recorder
@@ -119,14 +119,7 @@ class Profiling:
         governor.tell(PassEnded(governor.seconds, "profile", governor.seconds))
         assert found.columns is not None
         profile = found.columns.value(self._data.target)
-        use = MemoryUse(
-            memory.limit_bytes,
-            memory.reserved_bytes,
-            memory.projected_bytes,
-            governor.finish(),
-            governor.exact,
-            governor.monitor_s,
-        )
+        use = governor.used(memory)
         nested = tuple(
             Finding(
                 "notice",

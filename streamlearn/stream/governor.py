@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from streamlearn.errors import MemoryBudgetError
+from streamlearn.plan.memory import MemoryPlan
 from streamlearn.sizes import format_bytes
 from streamlearn.stream.events import ChunkRead, ChunkResized, Event, Listener, Reclaimed
 from streamlearn.stream.probe import Probe
@@ -183,6 +184,17 @@ class Governor:
                         f"{_CALM_CHUNKS} chunks stayed below {_SOFT:.0%} of the budget, and a row "
                         f"costs {format_bytes(self._cost)} at the peak",
                     )
+
+    def used(self, memory: MemoryPlan) -> MemoryUse:
+        """Return the four numbers at the end of what was planned so."""
+        return MemoryUse(
+            memory.limit_bytes,
+            memory.reserved_bytes,
+            memory.projected_bytes,
+            self.finish(),
+            self.exact,
+            self.monitor_s,
+        )
 
     def reclaim(self) -> None:
         """Give back what is free, cheaply: between passes, when references are gone."""

@@ -70,6 +70,16 @@ class MemoryReport:
             **parts,
         )
 
+    def numbers(self) -> dict[str, Any]:
+        """Return the four numbers, for JSON."""
+        return {
+            "limit_bytes": self.limit_bytes,
+            "reserved_bytes": self.reserved_bytes,
+            "projected_bytes": self.projected_bytes,
+            "measured_bytes": self.measured_bytes,
+            "exact": self.exact,
+        }
+
     @property
     def within(self) -> bool:
         """Whether the budget was kept."""
