@@ -115,7 +115,10 @@ class Assembler:
     ) -> Chunk:
         """Give columns their roles, and refuse values that these do not allow."""
         if not self._data.source.schema.named:
-            return chunk
+            picks = self._data.picks
+            if picks is None:
+                return chunk
+            return Chunk(chunk.X[:, picks], chunk.rows, chunk.y, chunk.weight)
         for name, values, faulty in self.faulty(chunk, columns, []) if roles else ():
             at = int(faulty.mask.argmax())
             shown = faulty.shown or str(values[at])

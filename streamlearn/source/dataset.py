@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from numpy.typing import NDArray
 
 from streamlearn.chunk import Chunk, Field, Schema
 from streamlearn.errors import DataError, SchemaError, UsageError
@@ -69,9 +70,7 @@ class Dataset:
 
     def _features(self, features: Sequence[str] | None) -> Schema:
         if not self.source.schema.named:
-            if features is not None:
-                raise UsageError("features= needs named columns; an array has none")
-            return self.schema
+            return self.schema if features is None else self._positions(features)
         if features is not None:
             if isinstance(features, str):
                 raise UsageError(f"features= takes a list of names, not the text {features!r}")
@@ -93,6 +92,26 @@ class Dataset:
             if name not in left_out and not name.startswith("__index_level_")
         ]
         return self.schema.select(names)
+
+    def _positions(self, features: Sequence[Any]) -> Schema:
+        """Take columns of a matrix by their positions."""
+        names = [str(position) for position in features]
+        width = len(self.schema)
+        wrong = [name for name in names if name not in self.schema]
+        if wrong or len(set(names)) < len(names):
+            raise SchemaError(
+                f"features= takes positions from 0 to {width - 1} of a matrix, each once, not "
+                f"{', '.join(wrong or names)}"
+            )
+        return Schema(self.schema.select(names).fields, named=False)
+
+    @property
+    def picks(self) -> NDArray[np.intp] | None:
+        """Of a matrix, where its features stand in what is read; None where they are all of it."""
+        if self.source.schema.named or self.features.names == self.schema.names:
+            return None
+        stored = {name: at for at, name in enumerate(self.stored_columns(self.features.names))}
+        return np.array([stored[name] for name in self.features.names], np.intp)
 
     @property
     def fragments(self) -> Sequence[Fragment]:
@@ -135,7 +154,9 @@ class Dataset:
     def stored_columns(self, features: Sequence[str], roles: bool = True) -> list[str]:
         """Return the stored columns to read for these features (and target and weight)."""
         if not self.source.schema.named:
-            return self.source.schema.names
+            if not getattr(self.source, "picks_columns", False):
+                return self.source.schema.names
+            return sorted(self.features.names, key=int)
         names = self.wanted(features, roles)
         if self.expressions is not None and (self.expressions.filters or names & self.computed):
             names |= self.expressions.inputs
@@ -212,7 +233,11 @@ class Dataset:
         """Bytes one reader holds for these features."""
         cost = self.source.cost(self.stored_columns(features, roles))
         if not self.source.schema.named:
-            return cost
+            if self.picks is None:
+                return cost
+            share = len(self.features) / max(1, len(self.stored_columns(features)))
+            picked = share * cost.chunk_row_bytes + 24
+            return replace(cost, row_bytes=cost.row_bytes + picked, chunk_row_bytes=picked)
         wanted = self.wanted(features, roles) - self.computed
         kept = [name for name in self.source.schema.names if name in wanted]
         delivered = 8.0 + self.source.cost(kept).chunk_row_bytes

@@ -37,7 +37,7 @@ def scan(
     data: Any,
     *,
     target: Any = None,
-    features: Sequence[str] | None = None,
+    features: Sequence[Any] | None = None,
     weight: Any = None,
     derive: Mapping[str, pc.Expression] | Sequence[str] | str | None = None,
     where: pc.Expression | str | None = None,
@@ -60,8 +60,9 @@ def scan(
     target : str or array, optional
         Name of the column to predict; for arrays, an array or ``.npy`` file of shape (rows,), and
         for an archive also the name of its member.
-    features : sequence of str, optional
-        Columns to learn from, in this order. By default all but target and weight.
+    features : sequence of str or int, optional
+        Columns to learn from, in this order; of a matrix their positions. By default all but
+        target and weight.
     weight : str or array, optional
         Sample weight: a column's name, or an array of shape (rows,).
     derive : mapping of str to pyarrow expression, or SQL text, optional

@@ -6,6 +6,7 @@ import os
 
 import numpy as np
 import pytest
+from sklearn.linear_model import SGDRegressor
 
 import streamlearn as sl
 from streamlearn.errors import SchemaError, SourceError, UsageError
@@ -90,3 +91,20 @@ def test_a_mask_is_not_ignored():
     with pytest.raises(UsageError, match="masked array.*filled"):
         sl.scan(masked)
     assert sl.scan(np.ma.array([[1.0, 2.0]])).rows == 1
+
+
+def test_columns_of_a_matrix_are_taken_by_position():
+    from scipy import sparse
+
+    X = np.random.default_rng(0).normal(size=(500, 6))
+    for form in (X, sparse.csr_matrix(X)):
+        data = sl.scan((form, X[:, 0]), features=[4, "0"])
+        (chunk,) = [c for f in data.fragments for c in data.read(f, data.features.names, 1_000)]
+        found = chunk.X.toarray() if sparse.issparse(chunk.X) else chunk.X
+        np.testing.assert_array_equal(found, X[:, [4, 0]])
+    result = sl.fit(SGDRegressor(random_state=0), data)
+    assert result.estimator.n_features_in_ == 2
+    assert sl.evaluate(result, data).rows.scored == 500
+    for wrong in ([6], ["a"], [1, 1]):
+        with pytest.raises(SchemaError, match="positions from 0 to 5"):
+            sl.scan(X, features=wrong)

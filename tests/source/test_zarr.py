@@ -474,3 +474,29 @@ def test_stores_that_are_no_folders_are_opened_by_their_path_or_as_they_are(tmp_
         scanned = sl.scan(data)
         read = [c.X for f in scanned.fragments for c in scanned.read(f, scanned.features.names, 4)]
         np.testing.assert_array_equal(np.concatenate(read), X)
+
+
+@pytest.mark.parametrize("chunks", [(20, 4), (20, 40), (30, 7)])
+@pytest.mark.parametrize("packed", [None, ZstdCodec()], ids=["raw", "zstd"])
+def test_of_a_wide_array_only_the_chunks_of_the_columns_are_read(tmp_path, chunks, packed):
+    values = rng.random((100, 40))
+    store = zarr.create_group(tmp_path / "a.zarr")
+    for name, array, cut in (("X", values, chunks), ("y", values[:, 3], (50,))):
+        store.create_array(name, shape=array.shape, chunks=cut, dtype="f8", compressors=packed)[
+            ...
+        ] = array
+    picks = [3, 1, 2, 39, 15]
+    wanted = {pick // chunks[1] for pick in picks}
+    for file in (tmp_path / "a.zarr" / "X" / "c").glob("*/*"):
+        if int(file.name) not in wanted:
+            file.write_bytes(b"damaged")
+    data = sl.scan(tmp_path / "a.zarr", features=picks)
+    assert data.features.names == ["3", "1", "2", "39", "15"]
+    for size in (7, 33, 1_000):
+        found = [c for f in data.fragments for c in data.read(f, data.features.names, size)]
+        np.testing.assert_array_equal(np.concatenate([c.X for c in found]), values[:, picks])
+        np.testing.assert_array_equal(np.concatenate([c.y for c in found]), values[:, 3])
+    pipeline = make_pipeline(StandardScaler(), SGDRegressor(random_state=0))
+    fitted = sl.fit(pipeline, data).estimator
+    expected = sl.fit(pipeline, (values[:, picks], values[:, 3])).estimator
+    np.testing.assert_array_equal(fitted[-1].coef_, expected[-1].coef_)

@@ -24,7 +24,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from streamlearn.chunk import Chunk, Field, Schema
-from streamlearn.errors import DataError, SchemaError, SourceError, UsageError
+from streamlearn.errors import DataError, SchemaError, SourceError
 from streamlearn.sizes import format_bytes
 from streamlearn.source.base import Fragment, ReaderCost
 from streamlearn.source.zarr.grid import Grid, GridReader
@@ -326,28 +326,26 @@ class ZarrSource:
         """See `streamlearn.source.base.Source.cost`."""
         if not self.schema.named:
             grid = self._columns[""]
-            row = grid.shape[1] * grid.dtype.itemsize + 24.0
-            return self._cost_of([grid], row, row)
+            row = len(columns) * grid.dtype.itemsize + 24.0
+            return self._cost_of([grid], row, row, self._across(columns))
         grids = [self._columns[name] for name in columns]
         row = float(sum(grid.dtype.itemsize for grid in grids)) + 8.0
         held = max((fragment.rows for fragment in self.fragments), default=0) * row
         found = self._cost_of(grids, 2 * row, row)
         return ReaderCost(found.fixed_bytes + int(held), 2 * row, row, found.note)
 
-    def _cost_of(self, grids: Sequence[Grid], row_bytes: float, chunk_row: float) -> ReaderCost:
+    def _cost_of(
+        self, grids: Sequence[Grid], row_bytes: float, chunk_row: float, across: int = 1
+    ) -> ReaderCost:
+        """``across`` is how many chunks next to each other are held of a matrix."""
         fixed, note = 2 << 20, ""
         largest = max(grids, key=lambda grid: grid.chunk_bytes, default=None)
         for grid in grids:
             if not grid.direct:
                 fixed += 4 * grid.chunk_bytes * max(1, -(-grid.shape[-1] // grid.chunk[-1]))
             elif not grid.raw:
-                # A decoded chunk row that is given out bit by bit, and a chunk as stored.
-                across = prod(
-                    -(-size // part)
-                    for size, part in zip(grid.shape[1:], grid.chunk[1:], strict=True)
-                )
-                whole = across if not self.schema.named else 1
-                fixed += grid.chunk_bytes * whole + grid.held_bytes
+                # Decoded chunks that are given out bit by bit, and one as stored.
+                fixed += grid.chunk_bytes * across + grid.held_bytes
         if largest is not None and largest.chunk_bytes > 32 << 20 and not largest.raw:
             note = f"chunks of {format_bytes(largest.chunk_bytes)} in {largest.name}"
         return ReaderCost(fixed, row_bytes, chunk_row, note)
@@ -357,11 +355,9 @@ class ZarrSource:
         if self.schema.named:
             yield from self._read_table(fragment, columns, rows)
             return
-        if list(columns) != self.schema.names:
-            raise UsageError("a matrix is read with all its columns")
         grid = self._columns[""]
         sides = (self._target, self._weight)
-        values = GridReader(grid)
+        parts = [(GridReader(grid), *part) for part in self._parts(columns)]
         y_values, weights = (None if side is None else GridReader(side) for side in sides)
         end = fragment.first + fragment.rows
         at = fragment.first
@@ -372,12 +368,38 @@ class ZarrSource:
                 stop -= stop % grid.chunk[0]
             weight = None if weights is None else weights.read([(at, stop)]).astype(np.float64)
             yield Chunk(
-                values.read([(at, stop), (0, grid.shape[1])]),
+                _side_by_side(
+                    [
+                        values.read([(at, stop), (first, last)])[:, picks]
+                        for values, first, last, picks in parts
+                    ]
+                ),
                 np.arange(at, stop, dtype=np.int64),
                 None if y_values is None else y_values.read([(at, stop)]),
                 weight,
             )
             at = stop
+
+    @property
+    def picks_columns(self) -> bool:
+        """Whether columns of the matrix can be read without the others."""
+        return True
+
+    def _across(self, columns: Sequence[str]) -> int:
+        """Return how many chunks, one next to the other, hold these columns."""
+        width = self._columns[""].chunk[1]
+        return len({int(name) // width for name in columns})
+
+    def _parts(self, columns: Sequence[str]) -> Iterator[tuple[int, int, slice | NDArray[np.intp]]]:
+        """Yield ranges of columns that lie in chunks next to each other, and what is picked of them."""
+        positions = np.array([int(name) for name in columns], np.intp)
+        if len(positions) == len(self.schema):
+            yield 0, len(positions), slice(None)
+            return
+        chunks = positions // self._columns[""].chunk[1]
+        for run in np.split(positions, np.flatnonzero(np.diff(chunks) > 1) + 1):
+            first, last = int(run[0]), int(run[-1]) + 1
+            yield first, last, run - first
 
     def _read_table(self, fragment: Fragment, columns: Sequence[str], rows: int) -> Iterator[Chunk]:
         piece = self._pieces[fragment.part]
@@ -427,6 +449,10 @@ def _opening(data: Any) -> Iterator[None]:
         # Folders that are no members are refused by name.
         warnings.filterwarnings("ignore", message="Object at .* is not recognized")
         yield
+
+
+def _side_by_side(parts: Sequence[NDArray[Any]]) -> NDArray[Any]:
+    return parts[0] if len(parts) == 1 else np.concatenate(parts, axis=1)
 
 
 def _dimensions(array: Any) -> tuple[str, ...]:
