@@ -28,7 +28,8 @@ from streamlearn.source.library.sparse import SparseSource, is_sparse
 from streamlearn.source.library.tables import TableSource, is_table
 from streamlearn.source.reconcile import parse_type
 from streamlearn.source.text.csv import Csv
-from streamlearn.source.zarr.source import ZarrSource, is_zarr
+from streamlearn.source.zarr.opening import is_zarr
+from streamlearn.source.zarr.source import ZarrSource
 
 __all__ = ["scan"]
 

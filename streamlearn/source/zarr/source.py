@@ -9,15 +9,11 @@ from __future__ import annotations
 import copy
 import hashlib
 import os
-import warnings
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
-from importlib.util import find_spec
 from math import prod
 from pathlib import Path
 from typing import Any
-from zipfile import BadZipFile, ZipFile
 
 import numpy as np
 import pyarrow as pa
@@ -28,33 +24,15 @@ from streamlearn.errors import DataError, SchemaError, SourceError
 from streamlearn.sizes import format_bytes
 from streamlearn.source.base import Fragment, ReaderCost
 from streamlearn.source.zarr.grid import Grid, GridReader
+from streamlearn.source.zarr.opening import open_store, opening
 
-__all__ = ["ZarrSource", "is_zarr"]
+__all__ = ["ZarrSource"]
 
 _FRAGMENT_ROWS = 131_072
 _FRAGMENT_BYTES = 64 << 20
 _BOX_BYTES = 8 << 20
 """Of one variable that a table's fragment holds decoded, where its chunks allow it."""
-_METADATA = ("zarr.json", ".zarray", ".zgroup", ".zmetadata")
 _WEIGHTS = ("sample_weight", "weight")
-
-
-def is_zarr(data: Any) -> bool:
-    """Whether something is a zarr array or group, or the path of one."""
-    if isinstance(data, str | os.PathLike):
-        path = Path(data)
-        if path.suffix == ".zarr" or any((path / name).is_file() for name in _METADATA):
-            return True
-        return path.suffix == ".zip" and path.is_file() and _is_zipped(path)
-    return type(data).__module__.startswith("zarr.")
-
-
-def _is_zipped(path: Path) -> bool:
-    try:
-        with ZipFile(path) as archive:
-            return any(name in _METADATA for name in archive.namelist())
-    except (OSError, BadZipFile):
-        return False
 
 
 @dataclass(frozen=True)
@@ -107,8 +85,8 @@ class ZarrSource:
         self._row_bytes: dict[str, float] = {}
         self._columns: dict[str, Grid] = {}
         try:
-            with _opening(data):
-                self._take(self._open(data), target, weight)
+            with opening(data):
+                self._take(open_store(data, self._name), target, weight)
         except (DataError, MemoryError):
             raise
         except Exception as error:
@@ -116,19 +94,6 @@ class ZarrSource:
                 f"{self._name}: cannot be read as zarr: {type(error).__name__}: {error}"
             ) from error
         self.fingerprint = self._digest()
-
-    def _open(self, data: Any) -> Any:
-        import zarr
-
-        if isinstance(data, zarr.abc.store.Store):
-            return zarr.open(data, mode="r")
-        if not isinstance(data, str | os.PathLike):
-            return data
-        if "://" not in self._name and not os.path.exists(data):
-            raise SourceError(f"{self._name}: there is no such file or directory")
-        if self._name.endswith(".zip"):
-            return zarr.open(zarr.storage.ZipStore(self._name, mode="r"), mode="r")
-        return zarr.open(self._name, mode="r")
 
     def _take(self, opened: Any, target: str | None, weight: str | None) -> None:
         """Find out what the store holds: a matrix, one with sides, or a table."""
@@ -425,30 +390,6 @@ class ZarrSource:
             open_shape = [shape[at] if at in places else 1 for at in range(len(shape))]
             values = np.broadcast_to(values.reshape(open_shape), shape)
         return np.ascontiguousarray(values).reshape(-1)
-
-
-@contextmanager
-def _opening(data: Any) -> Iterator[None]:
-    """Let arrays opened here be decoded by zarrs, where it is installed, one chunk at a time.
-
-    It is for those that are not read directly, and of version 3: of version 2 it cannot read
-    arrays in Fortran's order (zarrs 0.2.3). What else it cannot do it leaves to zarr itself.
-    """
-    import zarr
-
-    settings: dict[str, Any] = {}
-    stored = isinstance(data, str | os.PathLike) and Path(data, "zarr.json").exists()
-    if stored and find_spec("zarrs") is not None:
-        settings = {
-            "codec_pipeline.path": "zarrs.ZarrsCodecPipeline",
-            "codec_pipeline.chunk_concurrent_maximum": 1,
-            "threading.max_workers": 1,
-        }
-    with zarr.config.set(settings), warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="Array is unsupported by ZarrsCodecPipeline")
-        # Folders that are no members are refused by name.
-        warnings.filterwarnings("ignore", message="Object at .* is not recognized")
-        yield
 
 
 def _side_by_side(parts: Sequence[NDArray[Any]]) -> NDArray[Any]:
