@@ -16,7 +16,7 @@ from streamlearn.errors import SourceError
 __all__ = ["STREAMED_BYTES", "as_bytes", "check_crc", "decode", "plain_codecs", "read_into"]
 
 _CHECKSUM_BYTES = 4
-STREAMED_BYTES = 8 << 20
+STREAMED_BYTES = 1 << 20
 """Chunks stored in more bytes than these are decoded as they are read, where that can be."""
 
 
@@ -78,7 +78,7 @@ def decode(
     """
     file, offset, length = place
     if length > STREAMED_BYTES and streamed:
-        _decode_streaming(file, offset, streamed, as_bytes(out))
+        _decode_streaming(place, streamed, as_bytes(out))
         return
     data: Any = np.empty(length, np.uint8).data
     read_into(file, offset, data)
@@ -114,8 +114,9 @@ def _check_blosc(file: Path, codec: Any, data: Any) -> None:
         raise SourceError(f"{file}: the chunk has {len(data)} bytes, and says that it has {stored}")
 
 
-def _decode_streaming(file: Path, offset: int, codec: str, out: memoryview) -> None:
+def _decode_streaming(place: tuple[Path, int, int], codec: str, out: memoryview) -> None:
     """Decode as the bytes are read, so that they need not be held beside what they become."""
+    file, offset, length = place
     try:
         with pa.OSFile(os.fspath(file)) as raw:
             raw.seek(offset)
@@ -123,10 +124,13 @@ def _decode_streaming(file: Path, offset: int, codec: str, out: memoryview) -> N
                 got = 0
                 while got < out.nbytes and (part := stream.readinto(out[got:])):
                     got += part
+                # Behind a chunk in a shard stands the next one.
+                more = not offset and length == os.fstat(raw.fileno()).st_size and stream.read(1)
     except (OSError, pa.ArrowException) as error:
         raise SourceError(f"{file}: the chunk cannot be decoded: {error}") from error
-    if got != out.nbytes:
-        raise SourceError(f"{file}: the chunk decodes to {got} bytes; {out.nbytes} were expected")
+    if got != out.nbytes or more:
+        found = f"more than {got}" if more else str(got)
+        raise SourceError(f"{file}: the chunk decodes to {found} bytes; {out.nbytes} were expected")
 
 
 def as_bytes(array: NDArray[Any]) -> memoryview:
