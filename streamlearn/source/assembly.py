@@ -53,7 +53,7 @@ class Assembler:
     ) -> tuple[Chunk, dict[str, pa.Array]]:
         """Return the rows that pass the condition, and their columns by name."""
         if not self._data.source.schema.named:
-            return self._select_rows(chunk, left_out), {}
+            return self._select_rows(self._picked(chunk), left_out), {}
         table: pa.RecordBatch = chunk.X
         columns = dict(zip(table.schema.names, table.columns, strict=True))
         wanted = self._data.wanted(features, roles)
@@ -79,6 +79,13 @@ class Assembler:
         rows = chunk.rows[keep]
         empty = pa.record_batch({"": pa.nulls(len(rows))}).select([])
         return Chunk(empty, rows), {name: item.filter(mask) for name, item in columns.items()}
+
+    def _picked(self, chunk: Chunk) -> Chunk:
+        """Return the chunk of a matrix with its features alone: others have no say in its rows."""
+        picks = self._data.picks
+        if picks is None:
+            return chunk
+        return Chunk(chunk.X[:, picks], chunk.rows, chunk.y, chunk.weight)
 
     def _select_rows(self, chunk: Chunk, left_out: LeftOut) -> Chunk:
         if not self._data.drop_missing:
@@ -115,10 +122,7 @@ class Assembler:
     ) -> Chunk:
         """Give columns their roles, and refuse values that these do not allow."""
         if not self._data.source.schema.named:
-            picks = self._data.picks
-            if picks is None:
-                return chunk
-            return Chunk(chunk.X[:, picks], chunk.rows, chunk.y, chunk.weight)
+            return chunk
         for name, values, faulty in self.faulty(chunk, columns, []) if roles else ():
             at = int(faulty.mask.argmax())
             shown = faulty.shown or str(values[at])

@@ -108,3 +108,18 @@ def test_columns_of_a_matrix_are_taken_by_position():
     for wrong in ([6], ["a"], [1, 1]):
         with pytest.raises(SchemaError, match="positions from 0 to 5"):
             sl.scan(X, features=wrong)
+
+
+def test_columns_that_are_not_taken_have_no_say_in_which_rows_are(tmp_path):
+    import zarr
+
+    X = np.random.default_rng(0).normal(size=(500, 6))
+    X[3, 0], X[7, 5], X[9, 2] = np.nan, np.inf, np.nan
+    store = zarr.create_group(tmp_path / "a.zarr")
+    for name, values in (("X", X), ("y", X[:, 1])):
+        chunks = (100, *values.shape[1:])
+        store.create_array(name, shape=values.shape, chunks=chunks, dtype="f8")[...] = values
+    for form in ((X, X[:, 1]), tmp_path / "a.zarr"):
+        data = sl.scan(form, features=[1, 2], drop_missing=True)
+        rows = sl.fit(SGDRegressor(), data, on_error="quarantine").rows
+        assert (rows.learned, rows.missing, rows.rejected) == (499, 1, 0)
