@@ -184,9 +184,13 @@ class Fitting:
             values, counts = self.profile.classes()
             classes = (values.tolist(), counts.tolist())
         self.columns = columns.value(classes=classes)
+        told = ["leakage", "beyond double"]
+        if hasattr(self.job.data.source, "form"):
+            # Of a CSV the type was inferred; elsewhere somebody chose it.
+            told.append("numbers as text")
         for finding in self.columns.findings:
             # What else is found is in the report: not all of it concerns this model.
-            if finding.kind in ("leakage", "beyond double", "numbers as text"):
+            if finding.kind in told:
                 self._warn(finding.text)
 
     def _watch(self, name: str) -> Watch:

@@ -15,6 +15,7 @@ import streamlearn as sl
 from streamlearn.chunk import Chunk
 from streamlearn.errors import DataError, SourceError, UsageError
 from streamlearn.source.text import lines
+from streamlearn.testing import check_every_row_once
 
 RNG = np.random.default_rng(0)
 X = sparse.random(500, 40, 0.1, format="csr", random_state=RNG)
@@ -96,3 +97,10 @@ def test_an_index_beyond_reason_is_named_and_not_made_columns_of(tmp_path):
     (tmp_path / "a.svm").write_text("1 1:3\n0 2000000000:1\n")
     with pytest.raises(SourceError, match=r"a\.svm.*rows 0 to 1.*2,000,000,000"):
         sl.scan(tmp_path / "a.svm")
+
+
+def test_every_row_comes_once_whatever_the_chunk_size(tmp_path, monkeypatch):
+    monkeypatch.setattr(lines, "_BLOCK_BYTES", 2_000)
+    path = str(tmp_path / "a.svm")
+    dump_svmlight_file(X, Y, path)
+    check_every_row_once(sl.scan(path))
