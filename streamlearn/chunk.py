@@ -148,6 +148,10 @@ class Chunk:
             None if self.weight is None else self.weight[start:stop],
         )
 
+    def replace(self, X: Block) -> Chunk:
+        """Put another block in the place of this one's, row for row."""
+        return Chunk(X, self.rows, self.y, self.weight)
+
     def keep(self, mask: NDArray[np.bool_]) -> Chunk:
         """Rows where ``mask`` is true; the chunk itself where all are."""
         if mask.all():

@@ -8,7 +8,8 @@ from dataclasses import replace
 from typing import Any
 
 from streamlearn.errors import DataError, MemoryBudgetError
-from streamlearn.learn.graph import Chain, Leaf, Node, PassState
+from streamlearn.learn.graph import Leaf, Node, PassState
+from streamlearn.learn.nested import Chain
 from streamlearn.learn.profile import Profile
 from streamlearn.learn.profiler import Profiler, profilers
 from streamlearn.learn.schedule import columns_for, schedule

@@ -5,9 +5,21 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Protocol, Self, runtime_checkable
 
+import numpy as np
+from numpy.typing import NDArray
+
 from streamlearn.chunk import Block
 
-__all__ = ["Accumulator", "Fillable", "Growing", "Growth", "column_names"]
+__all__ = [
+    "Accumulator",
+    "Fillable",
+    "Growing",
+    "Growth",
+    "Numbered",
+    "Refining",
+    "Sized",
+    "column_names",
+]
 
 
 class Accumulator(Protocol):
@@ -15,6 +27,10 @@ class Accumulator(Protocol):
 
     Blocks of fixed size arrive in order within a fragment, and fragments merge in source
     order; within that, nothing may depend on how the rows were read.
+
+    A class may say more about itself by attributes, all of them optional: ``takes_sparse``
+    (True: works on what a CSR block stores), ``needs_target`` (True: ``y`` is never None),
+    ``in_order`` (True: blocks of a fixed size, across fragments, all in one state; never merged).
     """
 
     def update(self, X: Block, y: Any, sample_weight: Any) -> None:
@@ -25,14 +41,44 @@ class Accumulator(Protocol):
         """Take in the state of rows that come after these."""
         ...
 
-    def finish(self, estimator: Any, sample: Any) -> Accumulator | None:
-        """Fit the estimator from the state; ``sample`` is a few rows as it would see them.
+    def finish(self, estimator: Any, sample: Any) -> None:
+        """Fit the estimator from the state; ``sample`` is a few rows as it would see them."""
+        ...
 
-        Returns
-        -------
-        Accumulator or None
-            None: fitted. An accumulator: one more pass is needed, with it.
+
+@runtime_checkable
+class Refining(Protocol):
+    """An accumulator that may need more than one pass."""
+
+    @property
+    def passes(self) -> int:
+        """How many more passes it needs at most, for the plan."""
+        ...
+
+    def refine(self) -> bool:
+        """Take stock after a pass; return whether one more is needed.
+
+        If so, what was gathered is put into what to look for next, and the state is empty
+        again: each stretch of rows of the next pass begins with a copy of it.
         """
+        ...
+
+
+@runtime_checkable
+class Numbered(Protocol):
+    """An accumulator to which it matters which rows these are."""
+
+    def note_rows(self, rows: NDArray[np.int64]) -> None:
+        """Take the numbers in the source of the rows that the next ``update`` brings."""
+        ...
+
+
+@runtime_checkable
+class Sized(Protocol):
+    """An accumulator whose size follows from the number of columns and rows."""
+
+    def planned_bytes(self, columns: int, rows: int) -> int:
+        """Return what one state will hold while rows are read, for the memory plan."""
         ...
 
 
@@ -41,7 +87,8 @@ class Fillable(Protocol):
     """An accumulator that can learn ahead of an imputer, from data with gaps.
 
     The imputer before it learns in the same pass; when its fill values are known, ``fill``
-    turns the state into the one of the filled data.
+    turns the state into the one of the filled data. By then ``refine``, if there is one, has
+    said that no more pass is needed.
     """
 
     def fill(self, imputer: Any) -> None:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from streamlearn.chunk import Block
 from streamlearn.errors import CellError
-from streamlearn.learn.base import Accumulator, Growth, column_names
+from streamlearn.learn.base import Growth, column_names
 from streamlearn.learn.counts import ValueCounts
 from streamlearn.learn.replay import table_like
 from streamlearn.prepare.encode import CategoryIndex
@@ -124,7 +124,7 @@ class Categories:
         most = self._estimator.max_categories
         return count if most is None else min(count, most)
 
-    def finish(self, estimator: Any, sample: Any) -> Accumulator | None:
+    def finish(self, estimator: Any, sample: Any) -> None:
         """See `Accumulator.finish`: the encoder fits a frame of the distinct values.
 
         Rare categories are grouped by the true counts, not by the frame's: scikit-learn asks
@@ -191,7 +191,6 @@ class Categories:
         finally:
             del estimator._identify_infrequent, estimator._fit
         self.counts = [align(index) for index in range(len(columns))]
-        return None
 
     def _large(self, estimator: Any, values: Sequence[pa.Array]) -> dict[int, pa.Array]:
         """Return columns of so many numbers that scikit-learn is not to sort them once more."""

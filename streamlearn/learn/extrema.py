@@ -8,7 +8,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamlearn.chunk import Block
-from streamlearn.learn.base import Accumulator
 from streamlearn.learn.moments import refuse_infinite, refuse_stored_infinity
 from streamlearn.learn.replay import frame_like, matrix_of
 from streamlearn.prepare.frame import matrix_dtype
@@ -95,10 +94,9 @@ class Extrema:
         self._low = np.fmin(self._low, values)
         self._high = np.fmax(self._high, values)
 
-    def finish(self, estimator: Any, sample: Any) -> Accumulator | None:
+    def finish(self, estimator: Any, sample: Any) -> None:
         """See `Accumulator.finish`: the two extreme rows are all the scalers need."""
         assert self._low is not None
         assert self._high is not None
         estimator.fit(frame_like(sample, np.vstack([self._low, self._high])))
         estimator.n_samples_seen_ = self._rows
-        return None

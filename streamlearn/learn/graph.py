@@ -14,17 +14,14 @@ from typing import Any, Protocol
 
 import pyarrow as pa
 
-from streamlearn.chunk import Block, Schema
+from streamlearn.chunk import Block, Chunk, Schema
 from streamlearn.errors import CellError, DataError
-from streamlearn.learn.base import Accumulator, Fillable, Growing, Growth
-from streamlearn.learn.imputing import ImputerStatistics, learns_ahead
+from streamlearn.learn.base import Accumulator, Growing, Growth, Numbered, Refining
 from streamlearn.learn.registry import Exact, Stateless
-from streamlearn.prepare.base import Kernel, PassthroughKernel
-from streamlearn.prepare.columns import Branch
+from streamlearn.prepare.base import Kernel
 from streamlearn.prepare.compile import compile_transformer
-from streamlearn.prepare.encode import OneHotKernel
 
-__all__ = ["Chain", "Columns", "Leaf", "Node", "PassState", "learns_ahead_of"]
+__all__ = ["Leaf", "Node", "PassState"]
 
 
 @dataclass
@@ -35,13 +32,15 @@ class PassState:
     rows: int = 0
     """Rows learned from."""
 
-    def update(self, leaf: Leaf, X: Block, y: Any, weight: Any) -> None:
+    def update(self, leaf: Leaf, chunk: Chunk) -> None:
         """Show a block to one step."""
         found = self.accumulators.get(leaf.path)
         if found is None:
             found = self.accumulators[leaf.path] = leaf.start()
         try:
-            found.update(X, y, weight if leaf.takes_weight else None)
+            if isinstance(found, Numbered):
+                found.note_rows(chunk.rows)
+            found.update(chunk.X, chunk.y, chunk.weight if leaf.takes_weight else None)
         except CellError as error:
             raise CellError(
                 error.row, error.column, f"{error.message} (step {leaf.path!r})"
@@ -87,7 +86,7 @@ class Node(Protocol):
         """Yield every step that is not made of others."""
         ...
 
-    def visit(self, X: Block, y: Any, weight: Any, state: PassState, need: bool) -> Block | None:
+    def visit(self, chunk: Chunk, state: PassState, need: bool) -> Block | None:
         """Show a block; return it transformed, or None where that is not possible or needed."""
         ...
 
@@ -112,6 +111,10 @@ class Leaf:
     """What its pass has found, before it is fitted, where that grows with the data."""
     pending: Accumulator | None = None
     """What its last pass left for one more."""
+    learned: Accumulator | None = None
+    """All it needs to be fitted, once it has that."""
+    is_ahead: bool = False
+    """It learns from data with gaps, which the imputer before it is to fill."""
 
     @property
     def fitted(self) -> bool:
@@ -135,16 +138,38 @@ class Leaf:
         assert isinstance(self.recipe, Exact)
         return copy.deepcopy(self.pending) if self.pending else self.recipe.make(self.estimator)
 
+    @property
+    def passes(self) -> int:
+        """How many more passes it needs at most."""
+        if self.fitted or self.learned is not None or not isinstance(self.recipe, Exact):
+            return 0
+        found = self.pending or self.recipe.make(self.estimator)
+        return found.passes if isinstance(found, Refining) else 1
+
     def leaves(self) -> Iterator[Leaf]:
         """See `Node.leaves`."""
         yield self
 
-    def visit(self, X: Block, y: Any, weight: Any, state: PassState, need: bool) -> Block | None:
+    def visit(self, chunk: Chunk, state: PassState, need: bool) -> Block | None:
         """See `Node.visit`."""
         if self.kernel is not None:
-            return self.kernel.apply(X) if need else None
-        state.update(self, X, y, weight)
+            return self.kernel.apply(chunk.X, chunk.rows) if need else None
+        if self.learned is None:
+            state.update(self, chunk)
         return None
+
+    def advance(self, state: PassState | None) -> bool:
+        """Take what a pass has taught; return whether the step has all it needs."""
+        if self.fitted or self.learned is not None:
+            return True
+        found = state.accumulators.get(self.path) if state is not None else None
+        if found is None or found is self.pending:
+            return False
+        if isinstance(found, Refining) and self._call(found.refine):
+            self.pending = found
+            return False
+        self.learned, self.pending = found, None
+        return True
 
     def settle(self, sample: Any, state: PassState | None) -> Any:
         """See `Node.settle`."""
@@ -152,13 +177,12 @@ class Leaf:
             if isinstance(self.recipe, Stateless):
                 self._call(self.estimator.fit, sample)
             else:
-                found = state.accumulators.get(self.path) if state is not None else None
-                if found is None:
+                if not self.advance(state):
                     return None
-                self.pending = self._call(found.finish, self.estimator, sample)
-                if self.pending is not None:
-                    return None
-                self.counts = getattr(found, "counts", None)
+                assert self.learned is not None
+                self._call(self.learned.finish, self.estimator, sample)
+                self.counts = getattr(self.learned, "counts", None)
+                self.learned = None
             self.kernel = self._call(compile_transformer, self.estimator, self.schema)
         return self._call(self.estimator.transform, sample)
 
@@ -175,204 +199,3 @@ class Leaf:
                 raise
             name = type(self.estimator).__name__
             raise DataError(f"step {self.path!r} ({name}): {error}") from error
-
-
-@dataclass
-class Chain:
-    """A Pipeline of transformers."""
-
-    path: str
-    estimator: Any
-    children: list[tuple[str, Node | None]]
-    """Steps; None is a passthrough."""
-    kernel: Kernel | None = None
-
-    @property
-    def nodes(self) -> list[Node]:
-        """Steps that do something."""
-        return [node for _, node in self.children if node is not None]
-
-    @property
-    def fitted(self) -> bool:
-        """See `Node.fitted`."""
-        return all(node.fitted for node in self.nodes)
-
-    def leaves(self) -> Iterator[Leaf]:
-        """See `Node.leaves`."""
-        for node in self.nodes:
-            yield from node.leaves()
-
-    def visit(self, X: Block, y: Any, weight: Any, state: PassState, need: bool) -> Block | None:
-        """See `Node.visit`."""
-        if self.kernel is not None:
-            return self.kernel.apply(X) if need else None
-        nodes = self.nodes
-        for index, node in enumerate(nodes):
-            rest = nodes[index + 1 :]
-            if not node.fitted and rest and learns_ahead_of(node, rest[0]):
-                node.visit(X, y, weight, state, False)
-                rest[0].visit(X, y, weight, state, False)
-                return None
-            needed = need or any(not later.fitted for later in rest)
-            transformed = node.visit(X, y, weight, state, needed)
-            if transformed is None:
-                return None
-            X = transformed
-        return X
-
-    def settle(self, sample: Any, state: PassState | None) -> Any:
-        """See `Node.settle`."""
-        nodes = self.nodes
-        for index, node in enumerate(nodes):
-            ahead = (
-                not node.fitted
-                and index + 1 < len(nodes)
-                and learns_ahead_of(node, nodes[index + 1])
-            )
-            sample = node.settle(sample, state)
-            if sample is None:
-                return None
-            if ahead and state is not None:
-                follower: Any = state.accumulators.get(nodes[index + 1].path)
-                if follower is not None:
-                    follower.fill(node.estimator)
-        if self.kernel is None:
-            self.estimator = copy.copy(self.estimator)
-            self.estimator.steps = [
-                (name, node.estimator if node is not None else step)
-                for (name, node), (_, step) in zip(self.children, self.estimator.steps, strict=True)
-            ]
-            known = {id(node.estimator): node_kernel(node) for node in nodes}
-            self.kernel = compile_transformer(self.estimator, None, known)
-        return sample
-
-
-@dataclass
-class Columns:
-    """A ColumnTransformer."""
-
-    path: str
-    estimator: Any
-    branches: list[tuple[str, Node | str, list[Any], bool]]
-    """Name, transformer (or "passthrough", "drop"), columns, and whether one column is taken as
-    one dimension; in output order, the remainder last."""
-    schema: Schema
-    kernel: Kernel | None = None
-    rows: int = 0
-
-    @property
-    def nodes(self) -> list[Node]:
-        """Branches that have something to do."""
-        return [node for _, node, _, _ in self.branches if not isinstance(node, str)]
-
-    @property
-    def fitted(self) -> bool:
-        """See `Node.fitted`."""
-        return self.kernel is not None
-
-    def leaves(self) -> Iterator[Leaf]:
-        """See `Node.leaves`."""
-        for node in self.nodes:
-            yield from node.leaves()
-
-    def visit(self, X: Block, y: Any, weight: Any, state: PassState, need: bool) -> Block | None:
-        """See `Node.visit`."""
-        if self.kernel is not None:
-            return self.kernel.apply(X) if need else None
-        for _, node, columns, scalar in self.branches:
-            if not isinstance(node, str) and not node.fitted:
-                node.visit(_take(X, columns, scalar), y, weight, state, False)
-        return None
-
-    def settle(self, sample: Any, state: PassState | None) -> Any:
-        """See `Node.settle`."""
-        if self.kernel is None:
-            if state is not None and not self.rows:
-                self.rows = state.rows  # the same in every pass
-            outputs = [
-                node.settle(_take(sample, columns, scalar), state)
-                for _, node, columns, scalar in self.branches
-                if not isinstance(node, str)
-            ]
-            if any(output is None for output in outputs):
-                return None
-            self._assemble(sample, outputs)
-        return self.estimator.transform(sample)
-
-    def _assemble(self, sample: Any, outputs: list[Any]) -> None:
-        """Let scikit-learn put the fitted branches together on the sample."""
-        from sklearn.frozen import FrozenEstimator
-
-        original = self.estimator
-        fitted = copy.copy(original)
-        by_name = {name: node for name, node, _, _ in self.branches if not isinstance(node, str)}
-        fitted.transformers = [
-            (name, FrozenEstimator(by_name[name].estimator) if name in by_name else step, columns)
-            for name, step, columns in original.transformers
-        ]
-        if "remainder" in by_name:
-            fitted.remainder = FrozenEstimator(by_name["remainder"].estimator)
-        fitted.fit(sample)
-        fitted.transformers_ = [
-            (name, step.estimator if isinstance(step, FrozenEstimator) else step, columns)
-            for name, step, columns in fitted.transformers_
-        ]
-        fitted.transformers, fitted.remainder = original.transformers, original.remainder
-        if hasattr(fitted, "sparse_output_"):
-            fitted.sparse_output_ = self._is_sparse(sample, outputs)
-        self.estimator = fitted
-        known = {
-            id(leaf.estimator): leaf.kernel for leaf in self.leaves() if leaf.kernel is not None
-        }
-        self.kernel = compile_transformer(fitted, self.schema, known)
-
-    def _is_sparse(self, sample: Any, outputs: list[Any]) -> bool:
-        """Decide as ColumnTransformer would on all rows: by the share of stored values."""
-        if not any(hasattr(output, "indptr") for output in outputs):
-            return False
-        rows, sampled = max(1, self.rows), max(1, sample.shape[0])
-        stored = cells = 0.0
-        found = iter(outputs)
-        for _, node, columns, _ in self.branches:
-            if isinstance(node, str):
-                width = 0 if node == "drop" else len(columns)
-                stored, cells = stored + rows * width, cells + rows * width
-                continue
-            output = next(found)
-            width = output.shape[1] if output.ndim == 2 else 1
-            cells += rows * width
-            if not hasattr(output, "indptr"):
-                stored += rows * width
-                continue
-            last = list(node.leaves())[-1]
-            if isinstance(last.kernel, OneHotKernel) and last.counts is not None:
-                stored += last.kernel.nonzeros(last.counts)
-            else:
-                stored += output.nnz / sampled * rows
-        return bool(stored / max(1.0, cells) < self.estimator.sparse_threshold)
-
-
-def node_kernel(node: Node) -> Kernel:
-    """Return the compiled form of a fitted node."""
-    kernel: Kernel | None = getattr(node, "kernel", None)
-    assert kernel is not None
-    return kernel
-
-
-def _take(X: Any, columns: list[Any], scalar: bool) -> Any:
-    return Branch(PassthroughKernel(len(columns)), columns, scalar).take(X)
-
-
-def learns_ahead_of(node: Node, follower: Node) -> bool:
-    """Whether the follower can learn in the same pass as this imputer."""
-    return (
-        isinstance(node, Leaf)
-        and isinstance(follower, Leaf)
-        and isinstance(node.recipe, Exact)
-        and isinstance(follower.recipe, Exact)
-        and not follower.fitted
-        and node.recipe.make is ImputerStatistics
-        and learns_ahead(node.estimator, node.schema)
-        and isinstance(follower.recipe.make, type)
-        and issubclass(follower.recipe.make, Fillable)
-    )

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from streamlearn.chunk import Block, Schema
 from streamlearn.errors import CellError, UnsupportedEstimatorError
-from streamlearn.learn.base import Accumulator, column_names
+from streamlearn.learn.base import column_names
 from streamlearn.learn.categories import arrow_columns
 from streamlearn.learn.counts import ValueCounts
 from streamlearn.learn.moments import Moments, refuse_infinite
@@ -151,7 +151,7 @@ class ImputerStatistics:
                 self._present[index] = other._present[index]
             self._gaps[index] = self._gaps[index] or other._gaps[index]
 
-    def finish(self, estimator: Any, sample: Any) -> Accumulator | None:
+    def finish(self, estimator: Any, sample: Any) -> None:
         """See `Accumulator.finish`.
 
         The imputer fits two rows: the fill value of each column, and below it a gap where the
@@ -168,7 +168,7 @@ class ImputerStatistics:
             # The mean of two equal floats is that float; float32 sums may say otherwise.
             shown = ~np.isnan(mean)
             estimator.statistics_[shown] = mean[shown]
-            return None
+            return
         columns = []
         for index, counts in enumerate(self._columns):
             value, gap = self._fill_value(index, counts)
@@ -184,7 +184,6 @@ class ImputerStatistics:
                 pa.array([row.as_py() if isinstance(row, pa.Scalar) else row for row in rows], kind)
             )
         estimator.fit(table_like(sample, columns))
-        return None
 
     def _fill_value(self, index: int, counts: ValueCounts) -> tuple[Any, bool]:
         nones = self._nones[index]

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from streamlearn.chunk import Block
 from streamlearn.errors import CellError
-from streamlearn.learn.base import Accumulator, column_names
+from streamlearn.learn.base import column_names
 from streamlearn.learn.replay import blank_like, matrix_of
 
 __all__ = ["Moments", "ScalerMoments"]
@@ -259,7 +259,7 @@ class ScalerMoments:
             moments.select(kept)
         moments.add_constant(values, moments.total - moments.count)
 
-    def finish(self, estimator: Any, sample: Any) -> Accumulator | None:
+    def finish(self, estimator: Any, sample: Any) -> None:
         """See `Accumulator.finish`."""
         from sklearn.preprocessing._data import _handle_zeros_in_scale, _is_constant_feature
 
@@ -276,4 +276,3 @@ class ScalerMoments:
             estimator.scale_ = _handle_zeros_in_scale(
                 np.sqrt(estimator.var_), copy=False, constant_mask=constant
             )
-        return None

@@ -8,8 +8,9 @@ import numpy as np
 
 from streamlearn.chunk import Schema
 from streamlearn.errors import SchemaError, UsageError
-from streamlearn.learn.graph import Chain, Columns, Leaf, Node
+from streamlearn.learn.graph import Leaf, Node
 from streamlearn.learn.imputing import ImputerStatistics
+from streamlearn.learn.nested import Chain, Columns
 from streamlearn.learn.registry import Exact, Stateless, find_recipe, refuse
 from streamlearn.prepare.frame import blank_frame
 

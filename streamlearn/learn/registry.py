@@ -38,12 +38,45 @@ class Learner:
 Recipe = Exact | Stateless | Learner
 
 _BUILT_IN: dict[str, str] = {
+    "sklearn.decomposition.FactorAnalysis": "streamlearn.learn.components.FactorScatter",
+    "sklearn.decomposition.PCA": "streamlearn.learn.components.PrincipalScatter",
+    "sklearn.decomposition.TruncatedSVD": "streamlearn.learn.components.RawScatter",
+    "sklearn.discriminant_analysis.LinearDiscriminantAnalysis": (
+        "streamlearn.learn.discriminant.ClassScatter"
+    ),
+    "sklearn.feature_extraction.CountVectorizer": "streamlearn.learn.vocabulary.Vocabulary",
+    "sklearn.feature_extraction.DictVectorizer": "streamlearn.learn.dict_features.DictFeatures",
+    "sklearn.feature_extraction.TfidfTransformer": "streamlearn.learn.documents.DocumentCounts",
+    "sklearn.feature_extraction.TfidfVectorizer": "streamlearn.learn.vocabulary.Vocabulary",
+    "sklearn.feature_selection.GenericUnivariateSelect": (
+        "streamlearn.learn.selection.SelectionScores"
+    ),
+    "sklearn.feature_selection.SelectFdr": "streamlearn.learn.selection.SelectionScores",
+    "sklearn.feature_selection.SelectFpr": "streamlearn.learn.selection.SelectionScores",
+    "sklearn.feature_selection.SelectFwe": "streamlearn.learn.selection.SelectionScores",
+    "sklearn.feature_selection.SelectKBest": "streamlearn.learn.selection.SelectionScores",
+    "sklearn.feature_selection.SelectPercentile": "streamlearn.learn.selection.SelectionScores",
+    "sklearn.feature_selection.VarianceThreshold": "streamlearn.learn.variances.Variances",
+    "sklearn.impute.MissingIndicator": "streamlearn.learn.indicator.MissingColumns",
     "sklearn.impute.SimpleImputer": "streamlearn.learn.imputing.ImputerStatistics",
+    "sklearn.kernel_approximation.Nystroem": "streamlearn.learn.reservoir.LandmarkSample",
+    "sklearn.kernel_approximation.RBFSampler": "streamlearn.learn.shapes.Shape",
+    "sklearn.preprocessing.KBinsDiscretizer": "streamlearn.learn.bins.BinEdges",
+    "sklearn.preprocessing.LabelBinarizer": "streamlearn.learn.labels.Labels",
+    "sklearn.preprocessing.LabelEncoder": "streamlearn.learn.labels.Labels",
     "sklearn.preprocessing.MaxAbsScaler": "streamlearn.learn.extrema.Extrema",
     "sklearn.preprocessing.MinMaxScaler": "streamlearn.learn.extrema.Extrema",
+    "sklearn.preprocessing.MultiLabelBinarizer": "streamlearn.learn.labels.Labels",
     "sklearn.preprocessing.OneHotEncoder": "streamlearn.learn.categories.Categories",
     "sklearn.preprocessing.OrdinalEncoder": "streamlearn.learn.categories.Categories",
+    "sklearn.preprocessing.PowerTransformer": "streamlearn.learn.power.PowerLikelihood",
+    "sklearn.preprocessing.QuantileTransformer": "streamlearn.learn.quantiles.Landmarks",
+    "sklearn.preprocessing.RobustScaler": "streamlearn.learn.quantiles.RobustQuantiles",
+    "sklearn.preprocessing.SplineTransformer": "streamlearn.learn.knots.SplineKnots",
     "sklearn.preprocessing.StandardScaler": "streamlearn.learn.moments.ScalerMoments",
+    "sklearn.preprocessing.TargetEncoder": "streamlearn.learn.target_means.TargetMeans",
+    "sklearn.random_projection.GaussianRandomProjection": "streamlearn.learn.shapes.Shape",
+    "sklearn.random_projection.SparseRandomProjection": "streamlearn.learn.shapes.Shape",
 }
 _STATELESS = {
     "AdditiveChi2Sampler",
@@ -52,7 +85,9 @@ _STATELESS = {
     "FunctionTransformer",
     "HashingVectorizer",
     "Normalizer",
+    "PolynomialCountSketch",
     "PolynomialFeatures",
+    "SkewedChi2Sampler",
 }
 _INSTEAD = {
     "LogisticRegression": "SGDClassifier(loss='log_loss')",
@@ -65,8 +100,6 @@ _INSTEAD = {
     "LinearSVR": "SGDRegressor(loss='epsilon_insensitive')",
     "HuberRegressor": "SGDRegressor(loss='huber')",
     "KMeans": "MiniBatchKMeans()",
-    "RobustScaler": "StandardScaler()",
-    "PCA": "IncrementalPCA() as the last step",
 }
 _registered: dict[type, Recipe] = {}
 

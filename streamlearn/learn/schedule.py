@@ -5,45 +5,49 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from streamlearn.learn.graph import Chain, Columns, Leaf, Node, learns_ahead_of
-from streamlearn.learn.registry import Stateless
+from streamlearn.learn.graph import Leaf, Node
+from streamlearn.learn.nested import Chain, Columns, learns_ahead_of
 
 __all__ = ["columns_for", "schedule"]
 
 
 def schedule(root: Node) -> list[list[Leaf]]:
-    """Return which steps learn in which pass, without reading anything."""
-    fitted: set[str] = {leaf.path for leaf in root.leaves() if leaf.fitted}
+    """Return which steps learn in which pass, without reading anything.
+
+    A step that may need several passes stands in as many as it needs at most.
+    """
+    left = {leaf.path: leaf.passes for leaf in root.leaves()}
     passes: list[list[Leaf]] = []
     while True:
         learning: list[Leaf] = []
-        if _ready(root, fitted, learning):
-            return passes
+        _ready(root, left, learning)
         if not learning:
             return passes
         passes.append(learning)
-        fitted |= {leaf.path for leaf in learning}
+        for leaf in learning:
+            left[leaf.path] -= 1
 
 
-def _ready(node: Node, fitted: set[str], learning: list[Leaf]) -> bool:
+def _ready(node: Node, left: dict[str, int], learning: list[Leaf]) -> bool:
     if isinstance(node, Leaf):
-        if isinstance(node.recipe, Stateless) or node.path in fitted:
+        if not left[node.path]:
             return True
         learning.append(node)
         return False
     if isinstance(node, Chain):
         nodes = node.nodes
         for index, child in enumerate(nodes):
-            if not _ready(child, fitted, learning):
-                follower = nodes[index + 1] if index + 1 < len(nodes) else None
-                if follower is not None and learns_ahead_of(child, follower):
-                    _ready(follower, fitted, learning)
+            follower = nodes[index + 1] if index + 1 < len(nodes) else None
+            ready = _ready(child, left, learning)
+            if follower is not None and learns_ahead_of(child, follower):
+                ready = _ready(follower, left, learning) and ready
+            if not ready:
                 return False
         return True
     assert isinstance(node, Columns)
     # Every branch is asked, for each may have steps that can learn.
-    ready = [_ready(child, fitted, learning) for child in node.nodes]
-    return all(ready)
+    ready_branches = [_ready(child, left, learning) for child in node.nodes]
+    return all(ready_branches)
 
 
 def columns_for(node: Node, given: Sequence[Any], learning: set[str], need: bool) -> list[Any]:

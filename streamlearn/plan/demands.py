@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 
 from streamlearn.learn.base import Growth
-from streamlearn.learn.graph import Chain, Columns, Leaf, Node
+from streamlearn.learn.graph import Leaf, Node
+from streamlearn.learn.nested import Chain, Columns
 from streamlearn.learn.profiler import profile_bytes
 from streamlearn.learn.registry import Exact, Recipe
 from streamlearn.plan.job import Job

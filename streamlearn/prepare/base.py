@@ -5,12 +5,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Protocol
 
+import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 
 from streamlearn.chunk import Block
 from streamlearn.prepare.frame import to_frame
 
-__all__ = ["ChainKernel", "EstimatorKernel", "Kernel", "PassthroughKernel"]
+__all__ = ["ChainKernel", "EstimatorKernel", "Kernel", "PassthroughKernel", "Rows"]
+
+Rows = NDArray[np.int64] | None
+"""Numbers of rows in the source, where they are learned from."""
 
 
 class Kernel(Protocol):
@@ -23,8 +28,16 @@ class Kernel(Protocol):
     width: int | None
     """Output columns, or None where only applying it tells."""
 
-    def apply(self, X: Block) -> Block:
-        """Transform a block of rows."""
+    def apply(self, X: Block, rows: Rows = None) -> Block:
+        """Transform a block of rows.
+
+        Parameters
+        ----------
+        X : block of shape (rows, columns)
+        rows : array of int, shape (rows,), optional
+            Their numbers in the source, where they are rows that were learned from. It matters
+            to those that encode such rows as ``fit_transform`` would, and not as ``transform``.
+        """
         ...
 
 
@@ -47,7 +60,7 @@ class EstimatorKernel:
             for name, value in parameters.items()
         )
 
-    def apply(self, X: Block) -> Block:
+    def apply(self, X: Block, rows: Rows = None) -> Block:
         """See `Kernel.apply`."""
         if isinstance(X, pa.RecordBatch):
             frame = to_frame(X)
@@ -63,7 +76,7 @@ class PassthroughKernel:
     def __init__(self, width: int) -> None:
         self.width: int | None = width
 
-    def apply(self, X: Block) -> Block:
+    def apply(self, X: Block, rows: Rows = None) -> Block:
         """See `Kernel.apply`."""
         return X
 
@@ -81,8 +94,8 @@ class ChainKernel:
         self.kernels = tuple(kernels)
         self.width: int | None = self.kernels[-1].width
 
-    def apply(self, X: Block) -> Block:
+    def apply(self, X: Block, rows: Rows = None) -> Block:
         """See `Kernel.apply`."""
         for kernel in self.kernels:
-            X = kernel.apply(X)
+            X = kernel.apply(X, rows)
         return X

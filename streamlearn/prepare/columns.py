@@ -11,7 +11,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from streamlearn.chunk import Block
-from streamlearn.prepare.base import ChainKernel, Kernel, PassthroughKernel
+from streamlearn.prepare.base import ChainKernel, Kernel, PassthroughKernel, Rows
 from streamlearn.prepare.elementwise import ElementwiseKernel
 from streamlearn.prepare.encode import OneHotKernel
 from streamlearn.prepare.frame import numbers, select, to_frame
@@ -56,21 +56,21 @@ class ColumnsKernel:
         widths = [branch.kernel.width for branch in self.branches]
         self.width: int | None = None if None in widths else sum(w for w in widths if w)
 
-    def apply(self, X: Block) -> Block:
+    def apply(self, X: Block, rows: Rows = None) -> Block:
         """See `streamlearn.prepare.base.Kernel.apply`."""
         if not self.branches:
             return np.zeros((_length(X), 0))
         if self.sparse:
-            return self._stack_sparse(X)
+            return self._stack_sparse(X, rows)
         if len(self.branches) > 1 and all(
             isinstance(branch.kernel, ElementwiseKernel) for branch in self.branches
         ):
             return self._write_dense(X)
-        parts = [_dense(self._part(branch, X)) for branch in self.branches]
+        parts = [_dense(self._part(branch, X, rows)) for branch in self.branches]
         return np.hstack(parts)
 
-    def _part(self, branch: Branch, X: Block) -> Block:
-        part = branch.kernel.apply(branch.take(X))
+    def _part(self, branch: Branch, X: Block, rows: Rows) -> Block:
+        part = branch.kernel.apply(branch.take(X), rows)
         return numbers(part, order="C") if isinstance(part, pa.RecordBatch) else part
 
     def _write_dense(self, X: Block) -> Block:
@@ -88,7 +88,7 @@ class ColumnsKernel:
             start += kernel.width
         return out
 
-    def _stack_sparse(self, X: Block) -> Block:
+    def _stack_sparse(self, X: Block, numbers_of: Rows) -> Block:
         """Build the CSR matrix from one table of slots: (row, slot) -> column, value.
 
         A dense branch fills a slot per column, a one-hot branch a slot per encoded column, so
@@ -101,12 +101,12 @@ class ColumnsKernel:
             encoder, before = _final_one_hot(branch.kernel)
             if encoder is not None:
                 taken = branch.take(X)
-                positions = encoder.positions(before.apply(taken) if before else taken)
+                positions = encoder.positions(before.apply(taken, numbers_of) if before else taken)
                 parts.append((positions, None, encoder.width or 0))
                 continue
-            part = self._part(branch, X)
+            part = self._part(branch, X, numbers_of)
             if hasattr(part, "indptr"):
-                return self._stack_any(X)
+                return self._stack_any(X, numbers_of)
             width = part.shape[1]
             parts.append((np.arange(width, dtype=np.int32), np.asarray(part), width))
         rows = _length(X)
@@ -136,10 +136,10 @@ class ColumnsKernel:
             parts_out = (data[present], columns[present], indptr)
         return sparse.csr_matrix(parts_out, shape=(rows, offset))
 
-    def _stack_any(self, X: Block) -> Block:
+    def _stack_any(self, X: Block, rows: Rows) -> Block:
         from scipy import sparse
 
-        return sparse.hstack([self._part(branch, X) for branch in self.branches]).tocsr()
+        return sparse.hstack([self._part(branch, X, rows) for branch in self.branches]).tocsr()
 
 
 def _final_one_hot(kernel: Kernel) -> tuple[OneHotKernel | None, Kernel | None]:

@@ -13,6 +13,7 @@ from sklearn.utils.validation import validate_data
 
 from streamlearn.chunk import Block
 from streamlearn.errors import CellError, UsageError
+from streamlearn.prepare.base import Rows
 
 __all__ = ["DateFeatures", "DatesKernel"]
 
@@ -120,7 +121,7 @@ class DatesKernel:
         self._estimator = estimator
         self.width: int | None = len(estimator.get_feature_names_out())
 
-    def apply(self, X: Block) -> Block:
+    def apply(self, X: Block, rows: Rows = None) -> Block:
         """See `streamlearn.prepare.base.Kernel.apply`."""
         if not isinstance(X, pa.RecordBatch):
             return self._estimator.transform(X)

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from streamlearn.chunk import Block
 from streamlearn.errors import CellError
+from streamlearn.prepare.base import Rows
 from streamlearn.prepare.frame import column_numbers, matrix_dtype, numbers
 
 __all__ = ["ElementwiseKernel", "FillKernel", "compile_elementwise"]
@@ -66,7 +67,7 @@ class ElementwiseKernel:
         """Return the dtype `apply` gives for this block."""
         return self.dtype or matrix_dtype(X)
 
-    def apply(self, X: Block) -> Block:
+    def apply(self, X: Block, rows: Rows = None) -> Block:
         """See `streamlearn.prepare.base.Kernel.apply`."""
         if hasattr(X, "indptr"):
             for estimator in self.estimators:
@@ -74,8 +75,8 @@ class ElementwiseKernel:
             return X
         if hasattr(X, "iloc"):
             X = X.to_numpy()
-        rows = X.num_rows if isinstance(X, pa.RecordBatch) else len(X)
-        out = np.empty((rows, self.width or 0), self.output_dtype(X))
+        length = X.num_rows if isinstance(X, pa.RecordBatch) else len(X)
+        out = np.empty((length, self.width or 0), self.output_dtype(X))
         self.write(X, out)
         return out
 
@@ -106,7 +107,7 @@ class FillKernel:
         self._values = tuple(values)
         self.width: int | None = len(self._values)
 
-    def apply(self, X: Block) -> Block:
+    def apply(self, X: Block, rows: Rows = None) -> Block:
         """See `streamlearn.prepare.base.Kernel.apply`."""
         columns = [
             column.fill_null(value) if column.null_count else column

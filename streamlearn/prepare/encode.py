@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from streamlearn.chunk import Block
 from streamlearn.errors import CellError
+from streamlearn.prepare.base import Rows
 
 __all__ = ["CategoryIndex", "OneHotKernel", "OrdinalKernel"]
 
@@ -211,21 +212,21 @@ class OneHotKernel:
             for index, count in enumerate(counts)
         )
 
-    def apply(self, X: Block) -> Block:
+    def apply(self, X: Block, rows: Rows = None) -> Block:
         """See `streamlearn.prepare.base.Kernel.apply`."""
         positions = self.positions(X)
-        rows = len(positions)
         if not self.sparse:
-            out = np.zeros((rows, self.width or 0), self.dtype)
+            out = np.zeros((len(positions), self.width or 0), self.dtype)
             self.write_positions(positions, out)
             return out
         from scipy import sparse
 
         present = positions >= 0
-        indptr = np.zeros(rows + 1, dtype=np.int32)
+        indptr = np.zeros(len(positions) + 1, dtype=np.int32)
         np.cumsum(present.sum(axis=1), out=indptr[1:])
         data = np.ones(indptr[-1], dtype=self.dtype)
-        return sparse.csr_matrix((data, positions[present], indptr), shape=(rows, self.width))
+        shape = (len(positions), self.width)
+        return sparse.csr_matrix((data, positions[present], indptr), shape=shape)
 
     @staticmethod
     def write_positions(positions: NDArray[np.int32], out: NDArray[Any]) -> None:
@@ -257,7 +258,7 @@ class OrdinalKernel:
                 codes[missing[index]] = estimator.encoded_missing_value
             self._tables.append(codes.astype(self.dtype))
 
-    def apply(self, X: Block) -> Block:
+    def apply(self, X: Block, rows: Rows = None) -> Block:
         """See `streamlearn.prepare.base.Kernel.apply`."""
         columns = _columns(X)
         out = np.empty((len(columns[0]), len(columns)), self.dtype)

@@ -206,7 +206,7 @@ class Epochs:
                     self.reader.governor.after_chunk(account.read)
                     if part.held is not None and held is not None:
                         for batch in aside.push(part.held):
-                            held.append(self._prepare(batch))
+                            held.append(self._prepare(batch, new=True))
                     if part.learn is not None:
                         yield part.learn
 
@@ -216,14 +216,17 @@ class Epochs:
             yield from batches
         if held is not None:
             for batch in aside.rest():
-                held.append(self._prepare(batch))
+                held.append(self._prepare(batch, new=True))
         account.check()
         if first:
             self.rows = account
 
-    def _prepare(self, batch: Chunk) -> Chunk:
+    def _prepare(self, batch: Chunk, *, new: bool = False) -> Chunk:
+        """Transform a batch; ``new`` rows are not those the statistics were learned from."""
         try:
-            X = batch.X if self.kernel is None else self.kernel.apply(batch.X)
+            X = batch.X
+            if self.kernel is not None:
+                X = self.kernel.apply(X, None if new else batch.rows)
             if isinstance(X, pa.RecordBatch):
                 X = numbers(X, order="C")
             elif hasattr(X, "tocsr"):

@@ -133,7 +133,7 @@ def _learn(mine: Statistics, root: Node | None, block: Chunk, dataset: Dataset) 
         if mine.columns is not None:
             mine.columns.update_block(block.X, block.y)
         if root is not None:
-            root.visit(block.X, block.y, block.weight, mine.state, False)
+            root.visit(block, mine.state, False)
     except CellError as error:
         raise located(error, dataset, block) from None
 

@@ -24,7 +24,7 @@ from sklearn.preprocessing import (
     StandardScaler,
 )
 
-from streamlearn.chunk import Schema
+from streamlearn.chunk import Chunk, Schema
 from streamlearn.errors import CellError
 from streamlearn.learn.parse import parse
 from streamlearn.prepare.base import EstimatorKernel
@@ -368,7 +368,7 @@ def test_a_column_kernel_gives_the_bits_of_transform(transformers, threshold):
     node.settle(sample, None)
     while not node.fitted:
         state = PassState(rows=NAMED.num_rows)
-        node.visit(NAMED, None, None, state, False)
+        node.visit(Chunk(NAMED, np.arange(NAMED.num_rows)), state, False)
         node.settle(sample, state)
     for block in (NAMED, NAMED[:1], NAMED[3:50]):
         found = node.kernel.apply(block)
