@@ -29,8 +29,9 @@ from streamlearn.plan.job import cores
 from streamlearn.plan.lean import plan_reading
 from streamlearn.plan.memory import Demand, MemoryPlan, Term
 from streamlearn.prepare.base import Kernel
-from streamlearn.prepare.compile import changes_output, compile_transformer
+from streamlearn.prepare.compile import compile_transformer
 from streamlearn.prepare.frame import numbers, to_frame
+from streamlearn.rebatch import rebatch
 from streamlearn.score.base import Answers, answers_of
 from streamlearn.sizes import format_seconds
 from streamlearn.source.dataset import Dataset
@@ -39,7 +40,6 @@ from streamlearn.stream.events import PassEnded, PassStarted
 from streamlearn.stream.governor import Governor
 from streamlearn.stream.prefetch import ahead
 from streamlearn.stream.reader import Reader, RowCount, count_part
-from streamlearn.stream.rebatch import rebatch
 from streamlearn.stream.screen import screen_pass
 from streamlearn.stream.statistics import located
 from streamlearn.stream.timeline import MemoryReport, Recorder
@@ -285,7 +285,7 @@ def _compile(estimator: Any, schema: Schema) -> tuple[Kernel | None, Any]:
     """Split a fitted pipeline into kernel and model; any other predictor is all model."""
     from sklearn.pipeline import Pipeline
 
-    if type(estimator) is not Pipeline or changes_output(estimator) or len(estimator.steps) < 2:
+    if type(estimator) is not Pipeline or len(estimator.steps) < 2:
         return None, estimator
     before = Pipeline(estimator.steps[:-1])
     return compile_transformer(before, schema), estimator.steps[-1][1]

@@ -9,7 +9,7 @@ from typing import Any
 
 from streamlearn.errors import DataError, MemoryBudgetError
 from streamlearn.learn.graph import Leaf, Node, PassState
-from streamlearn.learn.nested import Chain
+from streamlearn.learn.peel import on_its_own
 from streamlearn.learn.profile import Profile
 from streamlearn.learn.profiler import Profiler, profilers
 from streamlearn.learn.schedule import columns_for, schedule
@@ -72,10 +72,11 @@ class Fitting:
         job = self.job
         if job.data.quarantine is not None:
             self._screen()
-        if job.steps is not None:
-            self._statistics(job.steps)
+        if job.root is not None:
+            self._statistics(job.root)
         elif job.wants_profile:
             self._one_pass([], None)
+        self._note_steps()
         self._check_target()
         history: tuple[Any, ...] = ()
         if job.model is not None:
@@ -123,7 +124,7 @@ class Fitting:
         steps.settle(sample, None)
         first = True
         while not steps.fitted or (first and self.job.wants_profile):
-            learning = schedule(steps)
+            learning = schedule(steps, classes_known=self.profile is not None)
             found = self._one_pass(learning[0] if learning else [], steps)
             sample = _with_columns(sample, found.sample)
             self._foresee(self.name, learning[0] if learning else [], found.state)
@@ -140,8 +141,8 @@ class Fitting:
             else ([] if job.data.features.named else job.data.features.names)
         )
         new_profile: Callable[[], TargetProfile] | None = None
-        if self.profile is None and job.data.has_target and job.model is not None:
-            classes, total = is_classifier(job.model), job.data.rows
+        classes, total = job.learns_classes, job.data.rows
+        if self.profile is None and job.data.has_target and (classes or job.model is not None):
 
             def new_profile() -> TargetProfile:
                 return TargetProfile(classes=classes, rows=total)
@@ -159,15 +160,36 @@ class Fitting:
             self._watch(name),
             rows=statistics_rows(job, names, learning),
             new_columns=self._profilers(names),
+            in_order=any(leaf.in_order for leaf in learning),
         )
         self.governor.tell(PassEnded(self.governor.seconds, name, self.governor.seconds - begin))
         if not found.rows.learned:
             raise _no_rows(found.rows)
         self.rows = found.rows
-        self.profile = self.profile or found.profile
+        if self.profile is None and found.profile is not None:
+            self._note_target(found.profile)
         self._note_columns(found.columns)
         self.governor.reclaim()
         return found
+
+    def _note_steps(self) -> None:
+        """Say which steps are not what all rows, exactly, would have made them."""
+        for leaf in self.job.leaves():
+            name = f"step {leaf.path!r} ({type(leaf.estimator).__name__})"
+            if leaf.sampled is not None:
+                rows, seen = leaf.sampled
+                self._warn(f"{name} was fitted on a random sample of {rows:,} of {seen:,} rows")
+            if leaf.rank_error:
+                self._warn(
+                    f"the quantiles of {name} are those of a sketch: at most "
+                    f"{leaf.rank_error:.2%} of the rows off their rank"
+                )
+
+    def _note_target(self, profile: TargetProfile) -> None:
+        self.profile = profile
+        self.job.classes = self._classes()
+        for leaf in self.job.leaves():
+            leaf.target = profile
 
     def _profilers(self, names: Sequence[str]) -> Callable[[], Profiler] | None:
         """Profile the columns that the first pass reads; no row is read for it."""
@@ -257,7 +279,7 @@ class Fitting:
         )
 
     def _classes(self) -> int:
-        if self.profile is None or not is_classifier(self.job.model):
+        if self.profile is None or not self.job.learns_classes:
             return 0
         return len(self.profile.classes()[0])
 
@@ -322,6 +344,7 @@ class Fitting:
     def _model(self) -> tuple[Any, ...]:
         job, options = self.job, self.job.options
         learner = SequentialLearner(job.model, self.profile, int(options.random_state))
+        target = job.target.estimator if job.target is not None else None
         classifier = is_classifier(job.model)
         shuffle = None
         if options.shuffle:
@@ -332,6 +355,8 @@ class Fitting:
             reader=self._reader(job.columns),
             kernel=getattr(job.steps, "kernel", None) if job.steps is not None else None,
             learner=learner,
+            predictor=on_its_own(job.peeled, target),
+            target=target,
             batch_rows=self.plan.batch_rows or 1,
             epochs=options.epochs,
             shuffle=shuffle,
@@ -352,15 +377,13 @@ class Fitting:
 
     def _assemble(self) -> Any:
         job = self.job
+        target = job.target.estimator if job.target is not None else None
         if job.model is None:
-            assert job.steps is not None
-            return job.steps.estimator
-        if job.whole is job.model:
-            return job.model
-        steps = job.whole.steps
-        fitted = job.steps.estimator.steps if isinstance(job.steps, Chain) else steps[:-1]
-        job.whole.steps = [*fitted, (steps[-1][0], job.model)]
-        return job.whole
+            return job.steps.estimator if job.steps is not None else target
+        fitted = []
+        if job.steps is not None:
+            fitted = [step for _, step in job.steps.estimator.steps]
+        return job.peeled.assemble(fitted, target)
 
 
 def _with_columns(sample: Any, read: Any) -> Any:

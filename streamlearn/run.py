@@ -88,6 +88,9 @@ def fit(
     threads: int | None = None,
     scratch_dir: str | os.PathLike[str] | None = None,
     on_error: str = "raise",
+    on_unsupported: str = "raise",
+    sample_rows: int = 100_000,
+    quantiles: str = "exact",
     run: str | os.PathLike[str] | None = None,
     overwrite: bool = False,
     listeners: Sequence[Listener] = (),
@@ -97,8 +100,8 @@ def fit(
     Parameters
     ----------
     estimator : Pipeline, ColumnTransformer or estimator
-        Transformers that streamlearn knows (see `streamlearn.learn.registry`), and a last step
-        with ``partial_fit``. It is cloned, not changed.
+        Transformers that streamlearn knows (docs/catalogue.md lists them), nested in any way, and
+        a last step with ``partial_fit``. It is cloned, not changed.
     data : Dataset, or what `streamlearn.scan` takes
     memory_budget : str or int, default "auto"
         Highest resident memory the process may reach: ``"512MB"``, ``"2GiB"``, ``"50%"`` of
@@ -134,6 +137,15 @@ def fit(
         not parse, targets and weights that are no finite number, infinite features. With
         ``"quarantine"`` they are found in a pass of their own, left out, counted as rejected,
         and listed in ``result.quarantine`` and the run's ``quarantine.jsonl``.
+    on_unsupported : {"raise", "sample"}, default "raise"
+        What becomes of a transformer that learns from rows and has no fit from chunks. With
+        ``"sample"`` it is fitted on a uniform random sample of the rows, chosen by
+        ``random_state``; the result and the report say so.
+    sample_rows : int, default 100,000
+        Rows of such a sample.
+    quantiles : {"exact", "sketch"}, default "exact"
+        Whether medians and other quantiles are exact, which may take one or two passes more, or
+        from a sketch with a bound on its error, which the result and the report state.
     run : path, optional
         Folder to save the run in.
     overwrite : bool, default False
@@ -185,6 +197,9 @@ def fit(
         scratch_dir=scratch_dir,
         run=run,
         on_error=on_error,
+        on_unsupported=on_unsupported,
+        sample_rows=sample_rows,
+        quantiles=quantiles,
     )
     with ExitStack() as stack:
         stage = None

@@ -182,6 +182,21 @@ def fit_options(function: F) -> F:
         click.option("--n-iter-no-change", type=click.IntRange(1), default=5, show_default=True),
         click.option("--seed", type=click.IntRange(0), default=0, show_default=True),
         click.option("--scratch-dir", type=click.Path(file_okay=False), help="For shuffled rows."),
+        click.option(
+            "--on-unsupported",
+            type=click.Choice(["raise", "sample"]),
+            default="raise",
+            show_default=True,
+            help="sample: fit steps that cannot learn from chunks on a random sample.",
+        ),
+        click.option("--sample-rows", type=ROWS, default=100_000, help="Rows of such a sample."),
+        click.option(
+            "--quantiles",
+            type=click.Choice(["exact", "sketch"]),
+            default="exact",
+            show_default=True,
+            help="sketch: medians and quantiles within a stated bound, in fewer passes.",
+        ),
         ON_ERROR,
     )(function)
 

@@ -12,13 +12,17 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+import numpy as np
 import pyarrow as pa
 
 from streamlearn.chunk import Block, Chunk, Schema
 from streamlearn.errors import CellError, DataError
 from streamlearn.learn.base import Accumulator, Growing, Growth, Numbered, Refining
-from streamlearn.learn.registry import Exact, Stateless
-from streamlearn.prepare.base import Kernel
+from streamlearn.learn.in_order import BatchLearning
+from streamlearn.learn.registry import Exact, Learner, Recipe, Stateless
+from streamlearn.learn.seeding import unseed
+from streamlearn.learn.target import TargetProfile
+from streamlearn.prepare.base import Kernel, PassthroughKernel
 from streamlearn.prepare.compile import compile_transformer
 
 __all__ = ["Leaf", "Node", "PassState"]
@@ -74,8 +78,11 @@ class Node(Protocol):
     """A step, or steps put together."""
 
     path: str
-    estimator: Any
-    """Fitted once ``fitted``."""
+
+    @property
+    def estimator(self) -> Any:
+        """What the node is made from; fitted once ``fitted``."""
+        ...
 
     @property
     def fitted(self) -> bool:
@@ -101,10 +108,12 @@ class Leaf:
 
     path: str
     estimator: Any
-    recipe: Exact | Stateless
+    recipe: Recipe
     schema: Schema | None
     """Columns it takes, where they come straight from the source."""
     kernel: Kernel | None = None
+    columns_out: int = 0
+    """Columns it gives, once fitted."""
     counts: list[Any] | None = None
     """Rows of each category, for encoders."""
     growth: list[Growth] = field(default_factory=list)
@@ -115,6 +124,22 @@ class Leaf:
     """All it needs to be fitted, once it has that."""
     is_ahead: bool = False
     """It learns from data with gaps, which the imputer before it is to fill."""
+    seeded: list[str] = field(default_factory=list)
+    """Parameters that hold a seed until it is fitted."""
+    waits_for_classes: bool = False
+    """It learns in order, and has to know all classes before."""
+    target: TargetProfile | None = None
+    """The classes, once they are known."""
+    batch_rows: int | None = None
+    """Rows of a batch, where it learns in order and the user has a say."""
+    learns_target: bool = False
+    """It has to do with the target only, and transforms no rows."""
+    sketches: bool = False
+    """Its quantiles may be those of a sketch."""
+    rank_error: float = 0.0
+    """How far the quantiles of a sketch may be off, as a share of the rows."""
+    sampled: tuple[int, int] | None = None
+    """Rows it was fitted on and rows there were, where it was fitted on a sample."""
 
     @property
     def fitted(self) -> bool:
@@ -135,15 +160,45 @@ class Leaf:
 
     def start(self) -> Accumulator:
         """Return an empty accumulator, or the one its last pass left."""
+        if self.pending is not None:
+            return copy.deepcopy(self.pending)
+        return self.make()
+
+    def make(self) -> Accumulator:
+        """Return an empty accumulator."""
+        if isinstance(self.recipe, Learner):
+            return BatchLearning(self.estimator, self.target, self.batch_rows)
         assert isinstance(self.recipe, Exact)
-        return copy.deepcopy(self.pending) if self.pending else self.recipe.make(self.estimator)
+        found = self.recipe.make(self.estimator)
+        if self.sketches and hasattr(found, "sketch"):
+            found.sketch = True
+        return found
+
+    @property
+    def needs_target(self) -> bool:
+        """Whether it cannot learn without a target."""
+        if isinstance(self.recipe, Stateless):
+            return False
+        return self.waits_for_classes or bool(getattr(self.make(), "needs_target", False))
+
+    @property
+    def grows(self) -> bool:
+        """Whether what it counts grows with the data."""
+        if self.fitted or not isinstance(self.recipe, Exact):
+            return False
+        return isinstance(self.make(), Growing)
+
+    @property
+    def in_order(self) -> bool:
+        """Whether it has to see all rows one after the other."""
+        return isinstance(self.recipe, Learner)
 
     @property
     def passes(self) -> int:
         """How many more passes it needs at most."""
-        if self.fitted or self.learned is not None or not isinstance(self.recipe, Exact):
+        if self.fitted or self.learned is not None or isinstance(self.recipe, Stateless):
             return 0
-        found = self.pending or self.recipe.make(self.estimator)
+        found = self.pending or self.make()
         return found.passes if isinstance(found, Refining) else 1
 
     def leaves(self) -> Iterator[Leaf]:
@@ -154,7 +209,7 @@ class Leaf:
         """See `Node.visit`."""
         if self.kernel is not None:
             return self.kernel.apply(chunk.X, chunk.rows) if need else None
-        if self.learned is None:
+        if self.learned is None and not (self.waits_for_classes and self.target is None):
             state.update(self, chunk)
         return None
 
@@ -181,10 +236,26 @@ class Leaf:
                     return None
                 assert self.learned is not None
                 self._call(self.learned.finish, self.estimator, sample)
-                self.counts = getattr(self.learned, "counts", None)
+                self._note(self.learned)
                 self.learned = None
-            self.kernel = self._call(compile_transformer, self.estimator, self.schema)
-        return self._call(self.estimator.transform, sample)
+            unseed(self.estimator, self.seeded)
+            if self.learns_target:
+                self.kernel = PassthroughKernel(1)
+                return sample
+            if self.kernel is None:
+                self.kernel = self._call(compile_transformer, self.estimator, self.schema)
+        found = self._call(self.estimator.transform, sample)
+        self.columns_out = int(found.shape[1]) if np.ndim(found) == 2 else 1
+        return found
+
+    def _note(self, learned: Any) -> None:
+        """Keep what an accumulator has to say beyond the fitted estimator."""
+        self.counts = getattr(learned, "counts", None)
+        # One that encodes the rows it learned from in another way brings its own kernel.
+        self.kernel = getattr(learned, "kernel", None)
+        self.rank_error = getattr(learned, "rank_error", 0.0)
+        if (sampled := getattr(learned, "rows_sampled", None)) is not None:
+            self.sampled = (sampled, learned.rows_seen)
 
     def _call(self, function: Any, *args: Any) -> Any:
         import warnings

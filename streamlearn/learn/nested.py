@@ -1,11 +1,13 @@
-"""Steps put together: one after the other, or side by side over columns."""
+"""Steps put together: one after the other, side by side over columns, or side by side on all."""
 
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
+
+import numpy as np
 
 from streamlearn.chunk import Block, Chunk, Schema
 from streamlearn.learn.base import Fillable
@@ -17,7 +19,11 @@ from streamlearn.prepare.columns import Branch
 from streamlearn.prepare.compile import compile_transformer
 from streamlearn.prepare.encode import OneHotKernel
 
-__all__ = ["Chain", "Columns", "learns_ahead_of"]
+__all__ = ["Chain", "Columns", "Picked", "TargetBeside", "Union", "learns_ahead_of"]
+
+Picked = list[tuple[str, "Node | str", list[Any], bool]]
+"""Branches of a ColumnTransformer: name, transformer (or "passthrough", "drop"), columns, and
+whether one column is taken as one dimension; in output order, the remainder last."""
 
 
 @dataclass
@@ -98,10 +104,11 @@ class Columns:
 
     path: str
     estimator: Any
-    branches: list[tuple[str, Node | str, list[Any], bool]]
-    """Name, transformer (or "passthrough", "drop"), columns, and whether one column is taken as
-    one dimension; in output order, the remainder last."""
-    schema: Schema
+    branches: Picked
+    schema: Schema | None
+    """Columns it takes, where they come straight from the source."""
+    resolve: Callable[[Any], Picked] | None = None
+    """Picks the columns from a sample, where only the steps before it say what they are."""
     kernel: Kernel | None = None
     rows: int = 0
 
@@ -131,6 +138,8 @@ class Columns:
 
     def settle(self, sample: Any, state: PassState | None) -> Any:
         """See `Node.settle`."""
+        if self.resolve is not None:
+            self.branches, self.resolve = self.resolve(sample), None
         if self.kernel is None:
             if state is not None and not self.rows:
                 self.rows = state.rows  # the same in every pass
@@ -195,6 +204,94 @@ class Columns:
             else:
                 stored += output.nnz / sampled * rows
         return bool(stored / max(1.0, cells) < self.estimator.sparse_threshold)
+
+
+@dataclass
+class Union:
+    """A FeatureUnion."""
+
+    path: str
+    estimator: Any
+    children: list[tuple[str, Node | str]]
+    """Name, and transformer or "drop"."""
+    kernel: Kernel | None = None
+
+    @property
+    def nodes(self) -> list[Node]:
+        """Transformers that have something to do."""
+        return [node for _, node in self.children if not isinstance(node, str)]
+
+    @property
+    def fitted(self) -> bool:
+        """See `Node.fitted`."""
+        return self.kernel is not None
+
+    def leaves(self) -> Iterator[Leaf]:
+        """See `Node.leaves`."""
+        for node in self.nodes:
+            yield from node.leaves()
+
+    def visit(self, chunk: Chunk, state: PassState, need: bool) -> Block | None:
+        """See `Node.visit`."""
+        if self.kernel is not None:
+            return self.kernel.apply(chunk.X, chunk.rows) if need else None
+        for node in self.nodes:
+            if not node.fitted:
+                node.visit(chunk, state, False)
+        return None
+
+    def settle(self, sample: Any, state: PassState | None) -> Any:
+        """See `Node.settle`."""
+        if self.kernel is None:
+            outputs = [node.settle(sample, state) for node in self.nodes]
+            if any(output is None for output in outputs):
+                return None
+            self.estimator = copy.copy(self.estimator)
+            self.estimator.transformer_list = [
+                (name, node if isinstance(node, str) else node.estimator)
+                for name, node in self.children
+            ]
+            found = self.estimator.transform(sample)
+            known = {id(node.estimator): node_kernel(node) for node in self.nodes}
+            self.kernel = compile_transformer(self.estimator, None, known)
+            return found
+        return self.estimator.transform(sample)
+
+
+@dataclass
+class TargetBeside:
+    """What learns from the target, beside what learns from the features."""
+
+    path: str
+    steps: Node | None
+    target: Node
+
+    @property
+    def estimator(self) -> Any:
+        """What learns from the features."""
+        return self.steps.estimator if self.steps is not None else None
+
+    @property
+    def fitted(self) -> bool:
+        """See `Node.fitted`."""
+        return self.target.fitted and (self.steps is None or self.steps.fitted)
+
+    def leaves(self) -> Iterator[Leaf]:
+        """See `Node.leaves`."""
+        if self.steps is not None:
+            yield from self.steps.leaves()
+        yield from self.target.leaves()
+
+    def visit(self, chunk: Chunk, state: PassState, need: bool) -> Block | None:
+        """See `Node.visit`."""
+        if not self.target.fitted and chunk.y is not None:
+            self.target.visit(chunk.replace(chunk.y[:, None]), state, False)
+        return self.steps.visit(chunk, state, need) if self.steps is not None else None
+
+    def settle(self, sample: Any, state: PassState | None) -> Any:
+        """See `Node.settle`."""
+        self.target.settle(np.ones((8, 1)), state)
+        return self.steps.settle(sample, state) if self.steps is not None else None
 
 
 def node_kernel(node: Node) -> Kernel:

@@ -1,23 +1,33 @@
-"""From a Pipeline, a ColumnTransformer or a bare transformer to nodes."""
+"""From a Pipeline, a ColumnTransformer, a FeatureUnion or a bare transformer to nodes."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from streamlearn.chunk import Schema
-from streamlearn.errors import SchemaError, UsageError
+from streamlearn.errors import SchemaError
 from streamlearn.learn.graph import Leaf, Node
 from streamlearn.learn.imputing import ImputerStatistics
-from streamlearn.learn.nested import Chain, Columns
-from streamlearn.learn.registry import Exact, Stateless, find_recipe, refuse
+from streamlearn.learn.nested import Chain, Columns, Picked, Union
+from streamlearn.learn.registry import Exact, Fallback, Learner, find_recipe, refuse
+from streamlearn.learn.seeding import seed_params
+from streamlearn.learn.sequential import learns_classes
 from streamlearn.prepare.frame import blank_frame
 
 __all__ = ["parse"]
 
 
-def parse(estimator: Any, schema: Schema | None, path: str = "") -> Node:
+def parse(
+    estimator: Any,
+    schema: Schema | None,
+    path: str = "",
+    *,
+    seed: int = 0,
+    fallback: Fallback | None = None,
+) -> Node:
     """Turn a transformer into nodes.
 
     Parameters
@@ -26,76 +36,151 @@ def parse(estimator: Any, schema: Schema | None, path: str = "") -> Node:
         Unfitted; the caller's own copy, which is fitted in place.
     schema : Schema or None
         Columns it takes, where they come straight from the source.
+    path : str
+        Of the step: names of steps, joined by dots.
+    seed : int
+        For steps whose ``random_state`` is None, while they are fitted.
+    fallback : Exact, optional
+        How to fit what has no fit from chunks; None: it is refused.
 
     Raises
     ------
     UnsupportedEstimatorError
         Naming the step that cannot be fitted from chunks.
     """
-    from sklearn.compose import ColumnTransformer
-    from sklearn.pipeline import Pipeline
+    return _Parser(seed, fallback).parse(estimator, schema, path)
 
-    if isinstance(estimator, ColumnTransformer):
-        return _parse_columns(estimator, schema, path)
-    if isinstance(estimator, Pipeline):
+
+class _Parser:
+    def __init__(self, seed: int, fallback: Fallback | None) -> None:
+        self._seed = seed
+        self._fallback = fallback
+
+    def parse(self, estimator: Any, schema: Schema | None, path: str) -> Node:
+        from sklearn.compose import ColumnTransformer
+        from sklearn.pipeline import FeatureUnion, Pipeline
+
+        if isinstance(estimator, ColumnTransformer):
+            return self._columns(estimator, schema, path)
+        if isinstance(estimator, Pipeline):
+            return self._chain(estimator, schema, path)
+        if isinstance(estimator, FeatureUnion):
+            return self._union(estimator, schema, path)
+        return self._leaf(estimator, schema, path)
+
+    def _leaf(self, estimator: Any, schema: Schema | None, path: str) -> Leaf:
+        seeded = seed_params(estimator, self._seed)
+        recipe = find_recipe(estimator)
+        if not hasattr(estimator, "transform"):
+            raise refuse(estimator, path)
+        if recipe is None and self._fallback is not None:
+            recipe = Exact(self._fallback)
+        if recipe is None:
+            raise refuse(estimator, path)
+        if isinstance(recipe, Exact):
+            recipe.make(estimator)  # refuses options it cannot fit, before anything is read
+        leaf = Leaf(path or type(estimator).__name__.lower(), estimator, recipe, schema)
+        leaf.seeded = seeded
+        leaf.waits_for_classes = isinstance(recipe, Learner) and learns_classes(estimator)
+        return leaf
+
+    def _chain(self, estimator: Any, schema: Schema | None, path: str) -> Chain:
         children: list[tuple[str, Node | None]] = []
-        known = schema
         for name, step in estimator.steps:
             if step is None or (isinstance(step, str) and step == "passthrough"):
                 children.append((name, None))
                 continue
-            node = parse(step, known, f"{path}.{name}" if path else name)
+            node = self.parse(step, schema, _join(path, name))
             children.append((name, node))
             keeps = (
                 isinstance(node, Leaf)
                 and isinstance(node.recipe, Exact)
                 and (node.recipe.make is ImputerStatistics)
             )
-            known = known if keeps else None
+            schema = schema if keeps else None
         return Chain(path, estimator, children)
-    recipe = find_recipe(estimator)
-    if not isinstance(recipe, Exact | Stateless) or not hasattr(estimator, "transform"):
-        raise refuse(estimator, path)
-    if isinstance(recipe, Exact):
-        recipe.make(estimator)  # refuses options it cannot fit, before anything is read
-    return Leaf(path or type(estimator).__name__.lower(), estimator, recipe, schema)
+
+    def _union(self, estimator: Any, schema: Schema | None, path: str) -> Union:
+        from sklearn.preprocessing import FunctionTransformer
+
+        estimator._validate_transformers()
+        estimator._validate_transformer_weights()
+        children: list[tuple[str, Node | str]] = []
+        for name, step in estimator.transformer_list:
+            if isinstance(step, str) and step == "drop":
+                children.append((name, "drop"))
+                continue
+            if isinstance(step, str):
+                step = FunctionTransformer(feature_names_out="one-to-one")
+            children.append((name, self.parse(step, schema, _join(path, name))))
+        return Union(path or "union", estimator, children)
+
+    def _columns(self, estimator: Any, schema: Schema | None, path: str) -> Columns:
+        path = path or "columns"
+        if schema is not None:
+            keys: list[Any] = schema.names if schema.named else list(range(len(schema)))
+            picked = self._pick(estimator, blank_frame(schema), keys, schema, path)
+            return Columns(path, estimator, picked, schema)
+        # What the steps before it give is known once they are fitted.
+        steps = [*estimator.transformers, ("remainder", estimator.remainder, [])]
+        nodes = {
+            name: step if isinstance(step, str) else self.parse(step, None, _join(path, name))
+            for name, step, _ in steps
+        }
+
+        def resolve(sample: Any) -> Picked:
+            found = list(sample.columns) if hasattr(sample, "iloc") else range(sample.shape[1])
+            return _pick_columns(estimator, sample, list(found), path, nodes)
+
+        provisional: Picked = [(name, node, [], False) for name, node in nodes.items()]
+        return Columns(path, estimator, provisional, None, resolve)
+
+    def _pick(
+        self, estimator: Any, frame: Any, keys: list[Any], schema: Schema, path: str
+    ) -> Picked:
+        picked = _pick_columns(estimator, frame, keys, path, None)
+        prefix = "" if path == "columns" else path
+        return [
+            (name, self._branch(step, schema, columns, _join(prefix, name)), columns, scalar)
+            for name, step, columns, scalar in picked
+        ]
+
+    def _branch(self, step: Any, schema: Schema, columns: list[Any], path: str) -> Node | str:
+        if isinstance(step, str):
+            return step
+        if not columns:
+            return "drop"
+        picked = [schema.names[key] if isinstance(key, int) else key for key in columns]
+        return self.parse(step, schema.select(picked), path)
 
 
-def _parse_columns(estimator: Any, schema: Schema | None, path: str) -> Columns:
-    if schema is None:
-        raise UsageError(
-            f"step {path!r} (ColumnTransformer): inside a pipeline it must come first, where the "
-            "columns still have their names"
-        )
-    frame = blank_frame(schema)
-    keys = schema.names if schema.named else list(range(len(schema)))
+def _pick_columns(
+    estimator: Any,
+    frame: Any,
+    keys: list[Any],
+    path: str,
+    nodes: dict[str, Node | str] | None,
+) -> Picked:
+    """Resolve a ColumnTransformer's columns; ``nodes`` stand for its transformers, if given."""
     taken: set[Any] = set()
-    branches: list[tuple[str, Node | str, list[Any], bool]] = []
+    branches: list[tuple[str, Any, list[Any], bool]] = []
     for name, step, chosen in estimator.transformers:
-        columns, scalar = _resolve(chosen, frame, keys, f"{path}.{name}" if path else name)
+        columns, scalar = _resolve(chosen, frame, keys, _join(path, name))
         taken |= set(columns)
-        branches.append((name, _branch(step, schema, columns, _join(path, name)), columns, scalar))
+        node = step if nodes is None else nodes[name] if columns else "drop"
+        branches.append((name, node, columns, scalar))
     rest = [key for key in keys if key not in taken]
     if rest:
-        step = _branch(estimator.remainder, schema, rest, _join(path, "remainder"))
-        branches.append(("remainder", step, rest, False))
-    return Columns(path or "columns", estimator, branches, schema)
+        node = estimator.remainder if nodes is None else nodes["remainder"]
+        branches.append(("remainder", node, rest, False))
+    return branches
 
 
 def _join(path: str, name: str) -> str:
     return f"{path}.{name}" if path else name
 
 
-def _branch(step: Any, schema: Schema, columns: list[Any], path: str) -> Node | str:
-    if isinstance(step, str):
-        return step
-    if not columns:
-        return "drop"
-    picked = [schema.names[key] if isinstance(key, int) else key for key in columns]
-    return parse(step, schema.select(picked), path)
-
-
-def _resolve(chosen: Any, frame: Any, keys: list[Any], path: str) -> tuple[list[Any], bool]:
+def _resolve(chosen: Any, frame: Any, keys: Sequence[Any], path: str) -> tuple[list[Any], bool]:
     """Return the columns a ColumnTransformer's selector picks, by scikit-learn's own rules."""
     from sklearn.utils._indexing import _get_column_indices
 

@@ -14,7 +14,7 @@ from typing import Any
 from streamlearn.errors import UnsupportedEstimatorError
 from streamlearn.learn.base import Accumulator
 
-__all__ = ["Exact", "Learner", "Recipe", "Stateless", "find_recipe", "register"]
+__all__ = ["Exact", "Fallback", "Learner", "Recipe", "Stateless", "find_recipe", "register"]
 
 
 @dataclass(frozen=True)
@@ -36,6 +36,8 @@ class Learner:
 
 
 Recipe = Exact | Stateless | Learner
+Fallback = Callable[[Any], Accumulator]
+"""Makes what fits an estimator that has no fit from chunks."""
 
 _BUILT_IN: dict[str, str] = {
     "sklearn.decomposition.FactorAnalysis": "streamlearn.learn.components.FactorScatter",
@@ -157,8 +159,11 @@ def refuse(estimator: Any, path: str) -> UnsupportedEstimatorError:
     instead = _INSTEAD.get(name)
     if instead:
         hint = f"use {instead}"
-    elif hasattr(estimator, "partial_fit"):
-        hint = "it learns from batches in order, which only the last step can do for now"
+    elif hasattr(estimator, "transform"):
+        hint = (
+            "on_unsupported='sample' (--on-unsupported sample) fits it on a random sample of the "
+            "rows, or say how it learns with streamlearn.learn.registry.register"
+        )
     else:
         hint = (
             "use an estimator with partial_fit, or say how it learns with "

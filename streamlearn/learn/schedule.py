@@ -6,26 +6,35 @@ from collections.abc import Sequence
 from typing import Any
 
 from streamlearn.learn.graph import Leaf, Node
-from streamlearn.learn.nested import Chain, Columns, learns_ahead_of
+from streamlearn.learn.nested import Chain, Columns, TargetBeside, Union, learns_ahead_of
 
-__all__ = ["columns_for", "schedule"]
+__all__ = ["columns_for", "schedule", "waits_on"]
 
 
-def schedule(root: Node) -> list[list[Leaf]]:
+def schedule(root: Node, *, classes_known: bool = True) -> list[list[Leaf]]:
     """Return which steps learn in which pass, without reading anything.
 
     A step that may need several passes stands in as many as it needs at most.
+
+    Parameters
+    ----------
+    classes_known : bool
+        Whether the classes of the target are known already. If not, the first pass learns them,
+        and steps that need them wait for the second.
     """
     left = {leaf.path: leaf.passes for leaf in root.leaves()}
     passes: list[list[Leaf]] = []
-    while True:
+    while any(left.values()):
         learning: list[Leaf] = []
         _ready(root, left, learning)
-        if not learning:
+        if not classes_known and not passes:
+            learning = [leaf for leaf in learning if not leaf.waits_for_classes]
+        elif not learning:
             return passes
         passes.append(learning)
         for leaf in learning:
             left[leaf.path] -= 1
+    return passes
 
 
 def _ready(node: Node, left: dict[str, int], learning: list[Leaf]) -> bool:
@@ -44,10 +53,42 @@ def _ready(node: Node, left: dict[str, int], learning: list[Leaf]) -> bool:
             if not ready:
                 return False
         return True
-    assert isinstance(node, Columns)
+    if isinstance(node, TargetBeside):
+        parts = [node.target, *([node.steps] if node.steps is not None else [])]
+    else:
+        assert isinstance(node, Columns | Union)
+        parts = node.nodes
     # Every branch is asked, for each may have steps that can learn.
-    ready_branches = [_ready(child, left, learning) for child in node.nodes]
+    ready_branches = [_ready(child, left, learning) for child in parts]
     return all(ready_branches)
+
+
+def waits_on(root: Node, leaf: Leaf) -> str | None:
+    """Return the path of what gives a step its rows; None where they come from the source."""
+    found, _ = _giver(root, leaf.path, None)
+    return found
+
+
+def _giver(node: Node, path: str, before: str | None) -> tuple[str | None, bool]:
+    if isinstance(node, Leaf):
+        return before, node.path == path
+    if isinstance(node, Chain):
+        for child in node.nodes:
+            found, is_there = _giver(child, path, before)
+            if is_there:
+                return found, True
+            before = child.path
+        return None, False
+    if isinstance(node, TargetBeside):
+        children = [] if node.steps is None else [node.steps]
+    else:
+        assert isinstance(node, Columns | Union)
+        children = node.nodes
+    for child in children:
+        found, is_there = _giver(child, path, before)
+        if is_there:
+            return found, True
+    return None, False
 
 
 def columns_for(node: Node, given: Sequence[Any], learning: set[str], need: bool) -> list[Any]:
@@ -73,8 +114,14 @@ def _wanted(node: Node, given: list[Any], learning: set[str], need: bool) -> set
             return set(given) if need else set()
         later = any(leaf.path in learning for child in nodes[1:] for leaf in child.leaves())
         return _wanted(nodes[0], given, learning, need or later)
-    assert isinstance(node, Columns)
+    if isinstance(node, TargetBeside):
+        return _wanted(node.steps, given, learning, need) if node.steps is not None else set()
     found: set[Any] = set()
+    if isinstance(node, Union):
+        for part in node.nodes:
+            found |= _wanted(part, given, learning, need)
+        return found
+    assert isinstance(node, Columns)
     for _, child, columns, _ in node.branches:
         if isinstance(child, str):
             found |= set(columns) if need and child == "passthrough" else set()

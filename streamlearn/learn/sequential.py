@@ -10,10 +10,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from streamlearn.chunk import concat_blocks
 from streamlearn.errors import DivergenceError, UsageError
 from streamlearn.learn.target import TargetProfile
 
-__all__ = ["SequentialLearner", "is_classifier", "needs_target"]
+__all__ = ["SequentialLearner", "is_classifier", "learns_classes", "needs_target"]
 
 _COEFFICIENTS = ("coef_", "intercept_", "coefs_", "intercepts_", "cluster_centers_", "components_")
 
@@ -30,6 +31,12 @@ def is_regressor(estimator: Any) -> bool:
     from sklearn.base import is_regressor as ask
 
     return bool(ask(estimator))
+
+
+def learns_classes(estimator: Any) -> bool:
+    """Whether an estimator is a classifier, or a step around one."""
+    inner = getattr(estimator, "estimator", None)
+    return is_classifier(estimator) or (hasattr(inner, "fit") and is_classifier(inner))
 
 
 def needs_target(estimator: Any) -> bool:
@@ -68,10 +75,17 @@ class SequentialLearner:
 
     def __init__(self, estimator: Any, profile: TargetProfile | None, seed: int) -> None:
         self.estimator = estimator
-        self._accepts = set(inspect.signature(estimator.partial_fit).parameters)
+        signature = inspect.signature(estimator.partial_fit).parameters
+        self._accepts = set(signature)
+        inner = getattr(estimator, "estimator", None)
+        if any(part.kind is part.VAR_KEYWORD for part in signature.values()) and inner is not None:
+            # A step around another hands on what it is given.
+            self._accepts |= set(inspect.signature(inner.partial_fit).parameters)
         self._original: dict[str, Any] = {}
         self.classes: NDArray[Any] | None = None
-        if profile is not None and is_classifier(estimator):
+        self._least = _least_rows(estimator)
+        self._held: tuple[Any, Any, Any] | None = None
+        if profile is not None and learns_classes(estimator):
             self.classes, _ = profile.classes()
         parameters = estimator.get_params(deep=False)
         if parameters.get("early_stopping") is True:
@@ -94,11 +108,33 @@ class SequentialLearner:
     def learn(self, X: Any, y: Any, weight: NDArray[np.float64] | None) -> None:
         """Show the estimator one batch.
 
+        One that needs more rows than the last, short batch may have gets each batch when the
+        next one comes, and the last two as one: as scikit-learn cuts them in its own ``fit``.
+
         Raises
         ------
         DivergenceError
             If its coefficients are no longer finite.
         """
+        if not self._least:
+            self._learn(X, y, weight)
+            return
+        before, self._held = self._held, (X, y, weight)
+        if before is None:
+            return
+        if X.shape[0] >= self._least:
+            self._learn(*before)
+            return
+        self._held = None
+        self._learn(*(_together(*parts) for parts in zip(before, (X, y, weight), strict=True)))
+
+    def flush(self) -> None:
+        """Show the estimator what was held back, at the end of an epoch."""
+        if self._held is not None:
+            before, self._held = self._held, None
+            self._learn(*before)
+
+    def _learn(self, X: Any, y: Any, weight: NDArray[np.float64] | None) -> None:
         if weight is not None and not weight.any():
             return  # rows of no weight teach nothing, and scikit-learn takes no batch of them
         arguments: dict[str, Any] = {}
@@ -127,7 +163,7 @@ class SequentialLearner:
 
     def _check(self) -> None:
         for name in _COEFFICIENTS:
-            value = getattr(self.estimator, name, None)
+            value = getattr(getattr(self.estimator, "estimator_", self.estimator), name, None)
             for part in value if isinstance(value, list) else [value]:
                 if part is None or np.isfinite(np.sum(part)):
                     continue
@@ -153,6 +189,7 @@ class SequentialLearner:
 
     def finish(self, names: list[str] | None) -> Any:
         """Give the parameters back as the user set them, and the feature names if it saw a table."""
+        self.flush()
         for name, value in self._original.items():
             setattr(self.estimator, name, value)
         if names is not None and self.batches:
@@ -162,6 +199,17 @@ class SequentialLearner:
     def snapshot(self) -> Any:
         """Return a copy of the estimator as it stands."""
         return copy.deepcopy(self.estimator)
+
+
+def _least_rows(estimator: Any) -> int:
+    """Return how many rows a batch must have at least; 0 where one is enough."""
+    if type(estimator).__name__ != "IncrementalPCA":
+        return 0
+    return int(estimator.n_components or 0)
+
+
+def _together(one: Any, other: Any) -> Any:
+    return None if one is None else concat_blocks([one, other])
 
 
 def _convergence_warning() -> type[Warning]:

@@ -9,14 +9,14 @@ from typing import Any
 
 import numpy as np
 
-from streamlearn.learn.base import Growth
+from streamlearn.learn.base import Growth, Sized
 from streamlearn.learn.graph import Leaf, Node
-from streamlearn.learn.nested import Chain, Columns
 from streamlearn.learn.profiler import profile_bytes
 from streamlearn.learn.registry import Exact, Recipe
 from streamlearn.plan.job import Job
 from streamlearn.plan.memory import Demand, Term, block_rows
 from streamlearn.plan.order import plan_shuffle
+from streamlearn.plan.widths import has_unknown_width, output_width, width_into, widths
 from streamlearn.score.progressive import SCORED_ROWS
 from streamlearn.source.base import ReaderCost
 
@@ -70,7 +70,7 @@ def statistics_demand(
 ) -> Demand:
     """Return what a pass of statistics holds, before anything has grown."""
     cost = job.data.cost(names)
-    width = sum(_width_into(leaf, job) for leaf in learning)
+    width = sum(width_into(leaf, job) for leaf in learning)
     states = max(1, job.threads) + 1
     stored = _stored_values(job)
     sparse = stored is not None and all(_takes_sparse(leaf.recipe) for leaf in learning)
@@ -89,7 +89,9 @@ def statistics_demand(
                 "blocks being accumulated",
                 max(1, job.threads - 1) * int(rows * (2 * cost.chunk_row_bytes + 24 * cells)),
             ),
-            Term("statistics", states * (200_000 + 400 * width)),
+            Term(
+                "statistics", states * (200_000 + sum(_state_bytes(leaf, job) for leaf in learning))
+            ),
             Term(
                 "profile of the columns",
                 states * profile_bytes(read, full=False)
@@ -105,8 +107,13 @@ def statistics_demand(
     )
 
 
-def _input_width(leaf: Leaf, job: Job) -> int:
-    return len(leaf.schema) if leaf.schema is not None else len(job.data.features)
+def _state_bytes(leaf: Leaf, job: Job) -> int:
+    """Return what one state of a step will hold, before it has grown."""
+    columns = width_into(leaf, job)
+    found = leaf.pending or leaf.make()
+    if isinstance(found, Sized):
+        return found.planned_bytes(columns, job.data.rows)
+    return 400 * columns
 
 
 def learn_demand(job: Job, batch: int, classes: int, *, known: bool) -> Demand:
@@ -124,8 +131,8 @@ def learn_demand(job: Job, batch: int, classes: int, *, known: bool) -> Demand:
     cost = job.data.cost(job.columns)
     row_bytes, work_bytes = output_bytes(job.steps, job)
     batch = min(batch, job.data.rows)
-    known = known or not _has_unknown_width(job)
-    width = _output_width(job.steps, job) if known else 0
+    known = known or not has_unknown_width(job)
+    width = output_width(job.steps, job) if known else 0
     outputs = max(1, classes if classes > 2 else 1)
     grown = _grown(job)
     what, remedy = f"model: {outputs} x {width:,} coefficients" if width else "model", ""
@@ -171,34 +178,8 @@ def statistics_rows(job: Job, names: Sequence[str], learning: Sequence[Leaf]) ->
     stored = _stored_values(job)
     if stored is not None and all(_takes_sparse(leaf.recipe) for leaf in learning):
         return block_rows(math.ceil(stored), cost.chunk_row_bytes)
-    widest = max((_width_into(leaf, job) for leaf in learning), default=0)
+    widest = max((width_into(leaf, job) for leaf in learning), default=0)
     return block_rows(max(len(names), widest), cost.chunk_row_bytes)
-
-
-def _width_into(leaf: Leaf, job: Job) -> int:
-    """Columns that a step gets: the source's, or what the steps before it give."""
-    if leaf.schema is not None or job.steps is None:
-        return _input_width(leaf, job)
-    found = _before(job.steps, leaf, len(job.data.features), job)
-    return found if found is not None else _input_width(leaf, job)
-
-
-def _before(node: Node, leaf: Leaf, width: int, job: Job) -> int | None:
-    if node is leaf:
-        return width
-    if isinstance(node, Chain):
-        for child in node.nodes:
-            found = _before(child, leaf, width, job)
-            if found is not None:
-                return found
-            width = _widths(child, job, width)[0]
-    if isinstance(node, Columns):
-        for _, branch, columns, _ in node.branches:
-            if not isinstance(branch, str):
-                found = _before(branch, leaf, len(columns), job)
-                if found is not None:
-                    return found
-    return None
 
 
 def finish_demand(learned: Sequence[Leaf]) -> Demand:
@@ -222,12 +203,6 @@ def _text_bytes(job: Job, cost: ReaderCost) -> float:
     fixed = sum(field.width_bytes or 0 for field in columns)
     texts = any(field.width_bytes is None for field in columns)
     return max(0.0, cost.chunk_row_bytes - fixed) if texts else 0.0
-
-
-def _has_unknown_width(job: Job) -> bool:
-    """Whether an encoder's width is known only once its categories are counted."""
-    leaves = job.steps.leaves() if job.steps is not None else ()
-    return any(type(leaf.estimator).__name__ == "OneHotEncoder" for leaf in leaves)
 
 
 def _grown(job: Job) -> list[Growth]:
@@ -272,7 +247,7 @@ def output_bytes(node: Node | None, job: Job) -> tuple[float, float]:
         schema = job.data.features
         row = _cell_bytes(job) * len(schema)
         return (row, row) if schema.named else (row, 0.0)
-    width, stored = _widths(node, job)
+    width, stored = widths(node, job)
     if stored is not None:
         return 12.0 * stored + 8, 26.0 * stored
     cell = _cell_bytes(job)
@@ -299,47 +274,3 @@ def _cell_bytes(job: Job) -> float:
     """Return bytes of a prepared number: float32 features stay float32 through the scalers."""
     single = all(str(field.type) == "float" for field in job.data.features)
     return 4.0 if single else 8.0
-
-
-def _output_width(node: Node | None, job: Job) -> int:
-    kernel = getattr(node, "kernel", None)
-    if kernel is not None and kernel.width:
-        return int(kernel.width)
-    return _widths(node, job)[0] if node is not None else len(job.data.features)
-
-
-def _widths(node: Node, job: Job, given: int | None = None) -> tuple[int, int | None]:
-    """Columns a node gives, and values stored a row where it gives a sparse matrix."""
-    if isinstance(node, Leaf):
-        width = _input_width(node, job) if given is None or node.schema is not None else given
-        step = node.estimator
-        name = type(step).__name__
-        if name == "OneHotEncoder":
-            grown = sum(item.outputs for item in node.growth)
-            known = getattr(node.kernel, "width", None) or grown
-            return known or width * 64, width if step.sparse_output else None
-        if name in ("HashingVectorizer", "FeatureHasher"):
-            return step.n_features, 64
-        if name == "PolynomialFeatures":
-            from math import comb
-
-            return comb(width + int(np.max(step.degree)), int(np.max(step.degree))), None
-        return width, None
-    if isinstance(node, Chain):
-        found: tuple[int, int | None] = (given or len(job.data.features), None)
-        for child in node.nodes:
-            found = _widths(child, job, found[0])
-        return found
-    assert isinstance(node, Columns)
-    total, slots, sparse = 0, 0, False
-    for _, branch, columns, _ in node.branches:
-        stored: int | None = None
-        if isinstance(branch, str):
-            width = 0 if branch == "drop" else len(columns)
-        else:
-            width, stored = _widths(branch, job, len(columns))
-        total += width
-        slots += width if stored is None else stored
-        sparse = sparse or stored is not None
-    dense = sparse and slots / max(1, total) >= node.estimator.sparse_threshold
-    return total, slots if sparse and not dense else None

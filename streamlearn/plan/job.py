@@ -7,11 +7,16 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 
+from streamlearn.chunk import Field, Schema
 from streamlearn.errors import DataError, SchemaError, UsageError
 from streamlearn.learn.graph import Leaf, Node
+from streamlearn.learn.nested import TargetBeside
 from streamlearn.learn.parse import parse
-from streamlearn.learn.registry import Learner, find_recipe, refuse
+from streamlearn.learn.peel import Peeled, peel
+from streamlearn.learn.registry import refuse
+from streamlearn.learn.reservoir import SampleFit
 from streamlearn.learn.schedule import columns_for, schedule
 from streamlearn.learn.sequential import is_classifier, is_regressor, needs_target
 from streamlearn.source.dataset import Dataset
@@ -19,6 +24,16 @@ from streamlearn.source.quarantine import Quarantine
 from streamlearn.source.scan import scan
 
 __all__ = ["Job", "Options", "check_on_error", "cores", "scratch_folder", "take_apart"]
+
+
+_WHOLE_NUMBERS = (
+    "chunk_size",
+    "batch_size",
+    "epochs",
+    "threads",
+    "n_iter_no_change",
+    "sample_rows",
+)
 
 
 @dataclass(frozen=True)
@@ -40,9 +55,12 @@ class Options:
     scratch_dir: str | os.PathLike[str] | None = None
     run: str | os.PathLike[str] | None = None
     on_error: str = "raise"
+    on_unsupported: str = "raise"
+    sample_rows: int = 100_000
+    quantiles: str = "exact"
 
     def __post_init__(self) -> None:
-        for name in ("chunk_size", "batch_size", "epochs", "threads", "n_iter_no_change"):
+        for name in _WHOLE_NUMBERS:
             value = getattr(self, name)
             if value is not None and (
                 isinstance(value, bool) or not isinstance(value, int | np.integer) or value < 1
@@ -55,6 +73,12 @@ class Options:
         if self.early_stopping and not self.validation:
             raise UsageError("early_stopping needs held-out rows; add validation=0.1")
         check_on_error(self.on_error)
+        if self.on_unsupported not in ("raise", "sample"):
+            raise UsageError(
+                f"on_unsupported must be 'raise' or 'sample', not {self.on_unsupported!r}"
+            )
+        if self.quantiles not in ("exact", "sketch"):
+            raise UsageError(f"quantiles must be 'exact' or 'sketch', not {self.quantiles!r}")
         if not isinstance(self.random_state, int | np.integer) or self.random_state < 0:
             raise UsageError(
                 f"random_state must be a whole number from 0 on, not {self.random_state!r}; "
@@ -76,21 +100,44 @@ class Job:
     options: Options
     steps: Node | None
     """Everything before the model."""
-    model: Any
-    """The final estimator, if it learns in order."""
-    whole: Any
-    """The estimator as given, a clone."""
+    target: Node | None
+    """Transformer of the target, if there is one."""
+    peeled: Peeled
+    """The estimator as given, a clone, and where its model is."""
     passes: list[list[Leaf]]
     columns: list[str]
     """Features the fitted estimator takes."""
     notes: list[str] = field(default_factory=list)
     library_bytes: int = 0
     """Pages of shared libraries that the work will touch."""
+    classes: int = 0
+    """Of the target, once they are counted; 0 for a number."""
+
+    @property
+    def model(self) -> Any:
+        """The final estimator, if it learns in order."""
+        return self.peeled.model
+
+    @property
+    def root(self) -> Node | None:
+        """Everything that learns before the model."""
+        return self.steps if self.target is None else TargetBeside("", self.steps, self.target)
+
+    def leaves(self) -> list[Leaf]:
+        """Return every step before the model, the target's included."""
+        return list(self.root.leaves()) if self.root is not None else []
 
     @property
     def wants_profile(self) -> bool:
         """Whether the target has to be read before learning."""
-        return self.model is not None and self.data.has_target and is_classifier(self.model)
+        return self.data.has_target and self.learns_classes
+
+    @property
+    def learns_classes(self) -> bool:
+        """Whether the model, or a step before it, is a classifier."""
+        return (self.model is not None and is_classifier(self.model)) or any(
+            leaf.waits_for_classes for leaf in self.leaves()
+        )
 
     @property
     def scratch_dir(self) -> str | None:
@@ -111,7 +158,6 @@ def scratch_folder(folder: str | os.PathLike[str] | None) -> str | None:
 def take_apart(estimator: Any, data: Any, options: Options) -> Job:
     """Clone the estimator, find its model, and refuse what cannot be done."""
     from sklearn.base import clone
-    from sklearn.pipeline import Pipeline
 
     data = data if isinstance(data, Dataset) else scan(data)
     if options.on_error == "quarantine":
@@ -119,24 +165,23 @@ def take_apart(estimator: Any, data: Any, options: Options) -> Job:
     if isinstance(estimator, type) or not hasattr(estimator, "get_params"):
         hint = f"; write {estimator.__name__}()" if isinstance(estimator, type) else ""
         raise UsageError(f"{estimator!r} is not a scikit-learn estimator{hint}")
-    whole = clone(estimator)
-    model, before, path = whole, None, ""
-    if isinstance(whole, Pipeline):
-        path, model = whole.steps[-1]
-        before = Pipeline(whole.steps[:-1]) if len(whole.steps) > 1 else None
-    if model is None or isinstance(model, str) or not isinstance(find_recipe(model), Learner):
-        model, before = None, whole
-        last = whole.steps[-1][1] if isinstance(whole, Pipeline) else "passthrough"
-        if not isinstance(last, str | None) and not hasattr(last, "transform"):
-            raise refuse(last, path)
-    if not len(data.features):
-        raise SchemaError("there is no feature to learn from: the data has no column left")
-    steps = parse(before, data.features) if before is not None else None
+    peeled = peel(clone(estimator))
+    last = peeled.last
+    if peeled.model is None and not isinstance(last, str | None) and not hasattr(last, "transform"):
+        raise refuse(last, peeled.path)
+    if peeled.model is None and peeled.target is not None:
+        raise refuse(last, peeled.path)
+    steps, target = _parse(peeled, data, options)
+    model = peeled.model
     names = data.features.names
     columns = names
+    if steps is None and model is None:
+        columns = []
     if steps is not None and data.features.named:
         columns = columns_for(steps, names, {leaf.path for leaf in steps.leaves()}, True)
-    job = Job(data, options, steps, model, whole, schedule(steps) if steps else [], columns)
+    root = steps if target is None else TargetBeside("", steps, target)
+    passes = schedule(root, classes_known=False) if root is not None else []
+    job = Job(data, options, steps, target, peeled, passes, columns)
     data.require(columns)
     data.refuse_faults()
     if model is not None and needs_target(model) and not data.has_target:
@@ -147,14 +192,62 @@ def take_apart(estimator: Any, data: Any, options: Options) -> Job:
         raise DataError("the data has no row: there is nothing to learn from")
     if steps is None and model is not None:
         _refuse_strings(data, model)
-    _check_parameters([leaf.estimator for leaf in steps.leaves()] if steps else [], model)
-    target = data.target_field
-    if target is not None and model is not None and is_regressor(model) and not target.is_number:
-        raise SchemaError(
-            f"the target {target.name!r} is {target.type}, and {type(model).__name__} learns "
-            "numbers; use a classifier, or compute a number with derive="
-        )
+    for leaf in job.leaves():
+        leaf.sketches = options.quantiles == "sketch"
+        leaf.batch_rows = options.batch_size
+    _check_parameters([leaf.estimator for leaf in job.leaves()], model)
+    _check_target(data, model, job.leaves())
     return job
+
+
+def _check_target(data: Dataset, model: Any, leaves: list[Leaf]) -> None:
+    for leaf in leaves:
+        if leaf.needs_target and not data.has_target:
+            raise UsageError(
+                f"step {leaf.path!r} ({type(leaf.estimator).__name__}) needs a target; name it "
+                "with target= or --target"
+            )
+    target = data.target_field
+    if target is None or target.is_number or model is None or not is_regressor(model):
+        return
+    raise SchemaError(
+        f"the target {target.name!r} is {target.type}, and {type(model).__name__} learns "
+        "numbers; use a classifier, or compute a number with derive="
+    )
+
+
+_LABELS = ("LabelBinarizer", "LabelEncoder", "MultiLabelBinarizer")
+"""They learn from the target, and have nothing to do with features."""
+
+
+def _parse(peeled: Peeled, data: Dataset, options: Options) -> tuple[Node | None, Node | None]:
+    """Return what learns from features, and what learns from the target."""
+    from sklearn.pipeline import Pipeline
+
+    fallback = None
+    if options.on_unsupported == "sample":
+        size, seed = options.sample_rows, int(options.random_state)
+
+        def fallback(step: Any) -> SampleFit:
+            return SampleFit(step, size, seed)
+
+    how: Any = {"seed": int(options.random_state), "fallback": fallback}
+    if type(peeled.whole).__name__ in _LABELS:
+        found = parse(peeled.whole, None, **how)
+        assert isinstance(found, Leaf)
+        found.learns_target = True
+        return None, found
+    before = peeled.whole
+    if peeled.model is not None:
+        before = Pipeline(peeled.steps) if peeled.steps else None
+    if not len(data.features):
+        raise SchemaError("there is no feature to learn from: the data has no column left")
+    steps = parse(before, data.features, **how) if before is not None else None
+    target = None
+    if peeled.target is not None:
+        one = Schema((Field("target", pa.float64()),), named=False)
+        target = parse(peeled.target, one, "target", **how)
+    return steps, target
 
 
 def _check_parameters(steps: list[Any], model: Any) -> None:

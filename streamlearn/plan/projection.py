@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
 from streamlearn.errors import MemoryBudgetError
 from streamlearn.learn.graph import Leaf
-from streamlearn.learn.schedule import columns_for
-from streamlearn.learn.sequential import is_classifier, own_batch_size
+from streamlearn.learn.schedule import columns_for, waits_on
+from streamlearn.learn.sequential import own_batch_size
 from streamlearn.plan.demands import learn_demand, output_bytes, save_demand, statistics_demand
 from streamlearn.plan.job import Job
 from streamlearn.plan.memory import Demand, MemoryPlan, plan_memory, smallest_budget
@@ -18,7 +19,6 @@ from streamlearn.source.dataset import Dataset
 
 __all__ = ["fit_into", "make_plan"]
 
-_GROWS = ("OneHotEncoder", "OrdinalEncoder")
 _BATCH_ROWS = 32_768
 _BATCH_BYTES = 64 << 20
 
@@ -31,7 +31,7 @@ def make_plan(job: Job, limit: int, reserved: int, library_bytes: int) -> Plan:
     job.library_bytes = library_bytes
     passes = _passes(job)
     plan = Plan(
-        estimator=repr(job.whole),
+        estimator=repr(job.peeled.whole),
         passes=tuple(passes),
         memory=_NO_MEMORY,
         batch_rows=_batch_rows(job),
@@ -62,15 +62,12 @@ def make_plan(job: Job, limit: int, reserved: int, library_bytes: int) -> Plan:
 
 
 def _notes_on_categories(job: Job) -> list[str]:
-    leaves = job.steps.leaves() if job.steps is not None else ()
-    paths = [
-        leaf.path for leaf in leaves if type(leaf.estimator).__name__ in _GROWS and not leaf.fitted
-    ]
+    paths = [leaf.path for leaf in job.leaves() if leaf.grows]
     if not paths:
         return []
     return [
-        f"what the categories of {', '.join(map(repr, paths))} take comes on top: they are "
-        "counted first, and checked against the budget before anything is fitted"
+        f"what the categories or terms of {', '.join(map(repr, paths))} take comes on top: they "
+        "are counted first, and checked against the budget before anything is fitted"
     ]
 
 
@@ -103,6 +100,7 @@ def fit_into(
 def _statistics_passes(job: Job) -> list[tuple[Pass, list[str], list[Leaf]]]:
     data, target = job.data, job.data.target_field
     found = []
+    stood: Counter[str] = Counter()
     for number, learning in enumerate(job.passes or ([[]] if job.wants_profile else []), 1):
         paths = {leaf.path for leaf in learning}
         names = (
@@ -110,16 +108,37 @@ def _statistics_passes(job: Job) -> list[tuple[Pass, list[str], list[Leaf]]]:
             if job.steps is not None
             else []
         )
-        parts = [f"{type(leaf.estimator).__name__} {leaf.path!r}" for leaf in learning]
-        if number == 1 and target is not None and job.model is not None:
+        parts = []
+        for leaf in learning:
+            stood[leaf.path] += 1
+            parts.append(_why(job, leaf, stood[leaf.path], paths))
+        if number == 1 and target is not None and (job.model is not None or job.learns_classes):
             parts.append(
                 f"classes and counts of {target.name!r}"
-                if is_classifier(job.model)
+                if job.learns_classes
                 else f"range of {target.name!r}"
             )
         name = "statistics" if number == 1 else f"statistics, pass {number}"
         found.append((_pass(data, name, "learns " + ", ".join(parts), names), names, learning))
     return found
+
+
+def _why(job: Job, leaf: Leaf, number: int, beside: set[str]) -> str:
+    """Say which step learns, from what, and why it takes more than one pass."""
+    name = f"{type(leaf.estimator).__name__} {leaf.path!r}"
+    assert job.root is not None
+    giver = waits_on(job.root, leaf)
+    about = []
+    if giver in beside or leaf.is_ahead:
+        about.append(f"ahead of {giver!r}, from data with gaps")
+    elif giver is not None:
+        about.append(f"from what {giver!r} gives")
+    most = leaf.passes
+    if most > 1:
+        about.append(f"pass {number} of at most {most}")
+    if leaf.in_order:
+        about.append("in order, batch by batch")
+    return f"{name} ({', '.join(about)})" if about else name
 
 
 def _passes(job: Job) -> list[Pass]:

@@ -12,6 +12,7 @@ from streamlearn.prepare.columns import Branch, ColumnsKernel
 from streamlearn.prepare.dates import DateFeatures, DatesKernel
 from streamlearn.prepare.elementwise import ElementwiseKernel, FillKernel, compile_elementwise
 from streamlearn.prepare.encode import OneHotKernel, OrdinalKernel
+from streamlearn.prepare.union import FrameKernel, UnionKernel
 
 __all__ = ["chain", "compile_transformer"]
 
@@ -25,7 +26,6 @@ def compile_transformer(
     ----------
     estimator : fitted transformer
         One whose output format was changed by ``set_output`` keeps its own transform.
-        So does a Pipeline or ColumnTransformer with such a one inside.
     schema : Schema, optional
         Columns it works on, where they come straight from the source.
     known : mapping of int to Kernel, optional
@@ -33,7 +33,7 @@ def compile_transformer(
     """
     from sklearn.compose import ColumnTransformer
     from sklearn.impute import SimpleImputer
-    from sklearn.pipeline import Pipeline
+    from sklearn.pipeline import FeatureUnion, Pipeline
     from sklearn.preprocessing import (
         MaxAbsScaler,
         MinMaxScaler,
@@ -45,13 +45,15 @@ def compile_transformer(
     known = known or {}
     if id(estimator) in known:
         return known[id(estimator)]
-    if changes_output(estimator):
-        return EstimatorKernel(estimator)
     kind = type(estimator)
     if kind is Pipeline:
         return _compile_pipeline(estimator, schema, known)
-    if kind is ColumnTransformer and schema is not None:
+    if kind is ColumnTransformer:
         return _compile_columns(estimator, schema, known)
+    if kind is FeatureUnion:
+        return _compile_union(estimator, schema, known)
+    if changes_output(estimator):
+        return EstimatorKernel(estimator)
     if kind in (StandardScaler, MinMaxScaler, MaxAbsScaler, SimpleImputer):
         compiled = compile_elementwise(estimator)
         if compiled is not None:
@@ -68,13 +70,16 @@ def compile_transformer(
 
 
 def changes_output(estimator: Any) -> bool:
-    """Whether ``set_output`` was used on the estimator, or on one inside it."""
+    """Whether ``set_output`` was used on the estimator."""
+    return _output_of(estimator) is not None
+
+
+def _output_of(estimator: Any) -> str | None:
+    """Return the container asked for by ``set_output``, if one is."""
     config = getattr(estimator, "_sklearn_output_config", None) or {}
     # ColumnTransformer asks the "default" of what it makes of "passthrough".
-    if config.get("transform", "default") not in (None, "default"):
-        return True
-    steps = getattr(estimator, "transformers_", None) or getattr(estimator, "steps", None) or ()
-    return any(changes_output(step[1]) for step in steps if not isinstance(step[1], str))
+    found: str | None = config.get("transform", "default")
+    return None if found == "default" else found
 
 
 def _compile_pipeline(estimator: Any, schema: Schema | None, known: Mapping[int, Kernel]) -> Kernel:
@@ -88,23 +93,51 @@ def _compile_pipeline(estimator: Any, schema: Schema | None, known: Mapping[int,
     return chain(kernels) if kernels else PassthroughKernel(0)
 
 
-def _compile_columns(estimator: Any, schema: Schema, known: Mapping[int, Kernel]) -> Kernel:
-    keys: list[Any] = schema.names if schema.named else list(range(len(schema)))
+def _compile_columns(estimator: Any, schema: Schema | None, known: Mapping[int, Kernel]) -> Kernel:
+    keys = _keys(estimator, schema)
     inputs = estimator._transformer_to_input_indices
+    output = _output_of(estimator)
     branches = []
     for name, step, chosen in estimator.transformers_:
         columns = [keys[index] for index in inputs[name]]
         if not columns or (isinstance(step, str) and step == "drop"):
             continue
-        picked = schema.select([schema.names[index] for index in inputs[name]])
+        picked = schema.select([schema.names[i] for i in inputs[name]]) if schema else None
         if isinstance(step, str) or _is_identity(step):
-            if not all(field.is_number for field in picked):
+            strings = picked is not None and not all(field.is_number for field in picked)
+            if strings and output is None:
                 return EstimatorKernel(estimator)
             branches.append(Branch(PassthroughKernel(len(columns)), columns))
             continue
         scalar = isinstance(chosen, str | int)
         branches.append(Branch(compile_transformer(step, picked, known), columns, scalar))
+    if output == "pandas":
+        parts = [(branch.kernel, branch.take) for branch in branches]
+        return FrameKernel(parts, estimator.get_feature_names_out())
+    if output is not None:
+        return EstimatorKernel(estimator)
     return ColumnsKernel(branches, sparse=getattr(estimator, "sparse_output_", False))
+
+
+def _keys(estimator: Any, schema: Schema | None) -> list[Any]:
+    """Return what columns are called in the blocks that reach the estimator."""
+    if schema is not None:
+        return list(schema.names) if schema.named else list(range(len(schema)))
+    return list(getattr(estimator, "feature_names_in_", range(estimator.n_features_in_)))
+
+
+def _compile_union(estimator: Any, schema: Schema | None, known: Mapping[int, Kernel]) -> Kernel:
+    weights = estimator.transformer_weights or {}
+    steps = [(name, step) for name, step in estimator.transformer_list if step != "drop"]
+    kernels = [compile_transformer(step, schema, known) for _, step in steps]
+    output = _output_of(estimator)
+    if output == "pandas" and not weights:
+        return FrameKernel(
+            [(kernel, lambda X: X) for kernel in kernels], estimator.get_feature_names_out()
+        )
+    if output is not None:
+        return EstimatorKernel(estimator)
+    return UnionKernel(kernels, [weights.get(name) for name, _ in steps])
 
 
 def _is_identity(step: Any) -> bool:

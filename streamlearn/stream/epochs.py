@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -16,12 +17,12 @@ from streamlearn.learn.sequential import SequentialLearner
 from streamlearn.plan.order import Shuffle
 from streamlearn.prepare.base import Kernel
 from streamlearn.prepare.frame import numbers
+from streamlearn.rebatch import Rebatcher, rebatch
 from streamlearn.score.base import Score, answers_of
 from streamlearn.score.progressive import ProgressiveLoss
 from streamlearn.stream.events import BatchLearned, EpochEnded, PassEnded, PassStarted
 from streamlearn.stream.prefetch import ahead
 from streamlearn.stream.reader import Reader, RowCount, count_part
-from streamlearn.stream.rebatch import Rebatcher, rebatch
 from streamlearn.stream.scratch import Scratch
 from streamlearn.stream.statistics import located
 
@@ -65,6 +66,11 @@ class Epochs:
     kernel : Kernel or None
         Raw columns to the model's matrix; None where the model takes the columns as they are.
     learner : SequentialLearner
+    predictor : estimator
+        What answers, from prepared rows: the learner's estimator, or it with its target
+        transformed back.
+    target : fitted transformer or None
+        Of the target, before the learner sees it.
     batch_rows : int
     epochs : int
     shuffle : Shuffle or None
@@ -78,6 +84,8 @@ class Epochs:
     reader: Reader
     kernel: Kernel | None
     learner: SequentialLearner
+    predictor: Any
+    target: Any
     batch_rows: int
     epochs: int
     shuffle: Shuffle | None
@@ -134,7 +142,7 @@ class Epochs:
     ) -> None:
         governor = self.reader.governor
         begin = governor.seconds
-        meter = ProgressiveLoss(self.learner.estimator, self.learner.classes)
+        meter = ProgressiveLoss(self.predictor, self.learner.classes)
         curve = []
         before = self._learned
         name = f"learn, epoch {epoch + 1} of {self.epochs}"
@@ -145,6 +153,7 @@ class Epochs:
             if loss is not None:
                 curve.append((self._learned, loss))
             governor.tell(BatchLearned(governor.seconds, epoch + 1, number, self._learned, loss))
+        self.learner.flush()
         if self._learned == before:
             raise DataError(f"there is no row to learn from: {self.rows.shown()}")
         scores = self._score(held)
@@ -164,7 +173,7 @@ class Epochs:
 
     def _learn(self, batch: Chunk) -> None:
         try:
-            self.learner.learn(batch.X, batch.y, batch.weight)
+            self.learner.learn(batch.X, self._target_of(batch), batch.weight)
         except ValueError as error:
             if isinstance(error, DataError) or hasattr(error, "exit_code"):
                 raise
@@ -174,6 +183,13 @@ class Epochs:
             raise UsageError(
                 f"{model} cannot learn what the preprocessing gives: {error}"
             ) from error
+
+    def _target_of(self, batch: Chunk) -> NDArray[Any] | None:
+        """Return the target as the learner is to see it."""
+        if self.target is None or batch.y is None:
+            return batch.y
+        found = np.asarray(self.target.transform(batch.y[:, None]))
+        return found[:, 0] if found.ndim == 2 else found
 
     def _explain(self, error: ValueError, batch: Chunk) -> DataError:
         """Find the cell that the model would not take."""
@@ -256,7 +272,7 @@ class Epochs:
         for start in range(0, held.rows, self.batch_rows):
             part = held.read(start, min(held.rows, start + self.batch_rows))
             if part.y is not None:
-                scores.update(part.y, answers_of(self.learner.estimator, part.X), part.weight)
+                scores.update(part.y, answers_of(self.predictor, part.X), part.weight)
         return dict(scores.value())
 
 

@@ -14,11 +14,11 @@ from streamlearn.errors import CellError, DataError
 from streamlearn.learn.graph import Node, PassState
 from streamlearn.learn.profiler import Profiler
 from streamlearn.learn.target import TargetProfile
+from streamlearn.rebatch import Rebatcher
 from streamlearn.source.base import Fragment
 from streamlearn.source.dataset import Dataset
 from streamlearn.stream.prefetch import ordered
-from streamlearn.stream.reader import Reader, RowCount, count_part
-from streamlearn.stream.rebatch import Rebatcher
+from streamlearn.stream.reader import Part, Reader, RowCount, count_part
 
 __all__ = ["Statistics", "located", "statistics_pass"]
 
@@ -49,6 +49,7 @@ def statistics_pass(
     *,
     rows: int,
     new_columns: Callable[[], Profiler] | None = None,
+    in_order: bool = False,
 ) -> Statistics:
     """Read all rows once; accumulate fragment by fragment, merge in source order.
 
@@ -64,6 +65,9 @@ def statistics_pass(
         Of a block: part of the mathematics, as sums are rounded block by block.
     new_columns : callable or None
         Makes an empty profile of the columns, if it is wanted.
+    in_order : bool
+        Show all rows one after the other to one state, in blocks that reach across fragments:
+        for steps that learn in order. Reading still goes ahead in threads.
     """
 
     def start() -> Statistics:
@@ -73,6 +77,10 @@ def statistics_pass(
         )
 
     found = start()
+    if in_order:
+        _learn_in_order(reader, root, found, watch, rows)
+        found.rows.check()
+        return found
 
     working: dict[int, PassState] = {}
 
@@ -81,12 +89,7 @@ def statistics_pass(
         working[fragment.index] = mine.state
         blocks = Rebatcher(rows)
         for part in reader.fragment(fragment):
-            count_part(part, mine.rows)
-            if part.learn is not None:
-                if mine.columns is not None:
-                    mine.columns.update(part.learn.X, part.learn.y, part.learn.rows)
-                for block in blocks.push(part.learn):
-                    _learn(mine, root, block, reader.dataset)
+            _take_part(part, mine, root, blocks, reader.dataset)
             yield part.read
         for block in blocks.rest():
             _learn(mine, root, block, reader.dataset)
@@ -119,6 +122,34 @@ def statistics_pass(
                 found.sample = item.sample
     found.rows.check()
     return found
+
+
+def _learn_in_order(
+    reader: Reader, root: Node | None, found: Statistics, watch: Watch | None, rows: int
+) -> None:
+    blocks = Rebatcher(rows)
+    read = 0
+    with closing(reader.parts()) as parts:
+        for part in parts:
+            _take_part(part, found, root, blocks, reader.dataset)
+            read += part.read
+            reader.governor.after_chunk(read)
+            if watch is not None:
+                watch([found.state], read)
+    for block in blocks.rest():
+        _learn(found, root, block, reader.dataset)
+
+
+def _take_part(
+    part: Part, mine: Statistics, root: Node | None, blocks: Rebatcher, dataset: Dataset
+) -> None:
+    count_part(part, mine.rows)
+    if part.learn is None:
+        return
+    if mine.columns is not None:
+        mine.columns.update(part.learn.X, part.learn.y, part.learn.rows)
+    for block in blocks.push(part.learn):
+        _learn(mine, root, block, dataset)
 
 
 def _learn(mine: Statistics, root: Node | None, block: Chunk, dataset: Dataset) -> None:

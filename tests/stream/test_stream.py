@@ -13,10 +13,10 @@ from scipy import sparse
 
 from streamlearn.chunk import Chunk
 from streamlearn.errors import MemoryBudgetError, UsageError
+from streamlearn.rebatch import rebatch
 from streamlearn.stream import budget
 from streamlearn.stream.budget import cgroup_limit, resolve_budget
 from streamlearn.stream.prefetch import ahead, ordered
-from streamlearn.stream.rebatch import rebatch
 from streamlearn.stream.scratch import Scratch, check_free_disk
 
 
