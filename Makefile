@@ -9,6 +9,9 @@ DEMO_ROWS ?= 10_500_000
 DEMO_BUDGET ?= 512MB
 DEMO ?= demo
 
+# Processes that run tests side by side; memory tests start processes of their own.
+WORKERS ?= 2
+
 .PHONY: help install test check lint types layers doctest test-slow test-floors demo clean
 
 help:
@@ -29,7 +32,7 @@ install: $(READY)
 test: check
 
 check: lint types layers doctest
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n $(WORKERS)
 
 lint: $(READY)
 	$(BIN)/ruff check .
@@ -51,7 +54,7 @@ test-floors:
 	$(PYTHON) -m venv .venv-floors
 	.venv-floors/bin/python -m pip install --quiet --disable-pip-version-check -c tests/floors.txt -e '.[dev]'
 	# Old releases warn of each other; what they warn of is not ours.
-	.venv-floors/bin/python -m pytest -W default
+	.venv-floors/bin/python -m pytest -W default -n $(WORKERS) $(FLOOR_TESTS)
 
 demo: $(READY)
 	rm -rf $(DEMO)
