@@ -12,13 +12,14 @@ DEMO ?= demo
 # Processes that run tests side by side; memory tests start processes of their own.
 WORKERS ?= 2
 
-.PHONY: help install test check lint types layers doctest test-slow test-floors demo clean
+.PHONY: help install test check lint types layers doctest test-slow test-floors demo catalogue clean
 
 help:
 	@echo "make test         set up, check everything, run the tests"
 	@echo "make test-slow    the tests at full size"
 	@echo "make test-floors  the tests with the oldest supported dependencies"
 	@echo "make demo         generate taxi-like data larger than the budget, fit, evaluate, report"
+	@echo "make catalogue    measure every transformer of scikit-learn, and write docs/catalogue.md"
 	@echo "make check        lint, format, types, layers, doctests, tests"
 
 $(READY): pyproject.toml
@@ -68,6 +69,9 @@ demo: $(READY)
 	$(BIN)/streamlearn evaluate $(DEMO)/run '$(DEMO)/data/part-00005.parquet' --memory-budget $(DEMO_BUDGET)
 	@echo
 	@echo "The report: $(DEMO)/run/report.html"
+
+catalogue: $(READY)
+	$(BIN)/python -m benchmarks.catalogue
 
 clean:
 	rm -rf $(VENV) .venv-floors $(DEMO) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -232,12 +232,12 @@ class Fitting:
             most = max(grown, key=lambda item: item.state_bytes)
             enough = -(-int((held - room + memory.limit_bytes) * 1.25) // 1_000_000)
             raise MemoryBudgetError(
-                f"column {most.column!r} has at least {most.count:,} distinct values after "
-                f"{rows_read:,} of {self.job.data.rows:,} rows, and the categories counted so far "
-                f"hold {format_bytes(held)} where the budget of "
-                f"{format_bytes(memory.limit_bytes)} leaves {format_bytes(max(0, room))} for them; "
+                f"column {most.column!r} has at least {most.count:,} {most.unit} after "
+                f"{rows_read:,} of {self.job.data.rows:,} rows, and what was counted so far "
+                f"holds {format_bytes(held)} where the budget of "
+                f"{format_bytes(memory.limit_bytes)} leaves {format_bytes(max(0, room))} for it; "
                 f"use more than memory_budget='{enough}MB' or --memory-budget {enough}MB, leave "
-                "the column out, or hash it (FeatureHasher)"
+                f"the column out, or {most.instead}"
             )
 
         return watch

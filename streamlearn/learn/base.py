@@ -111,6 +111,10 @@ class Growth:
     """On top of it for a moment, when the step is fitted."""
     kept_bytes: int
     """Of the fitted step and its kernel."""
+    unit: str = "distinct values"
+    """What is counted."""
+    instead: str = "hash the column (FeatureHasher)"
+    """What to do where it does not fit."""
 
 
 @runtime_checkable

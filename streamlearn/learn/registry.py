@@ -101,7 +101,25 @@ _INSTEAD = {
     "SVC": "SGDClassifier(loss='hinge')",
     "LinearSVR": "SGDRegressor(loss='epsilon_insensitive')",
     "HuberRegressor": "SGDRegressor(loss='huber')",
+    "BisectingKMeans": "MiniBatchKMeans()",
+    "DictionaryLearning": "MiniBatchDictionaryLearning()",
+    "FastICA": "PCA(whiten=True)",
+    "FeatureAgglomeration": "PCA()",
+    "Isomap": "make_pipeline(Nystroem(), PCA())",
+    "IterativeImputer": "SimpleImputer(strategy='median')",
     "KMeans": "MiniBatchKMeans()",
+    "KNNImputer": "SimpleImputer(strategy='median')",
+    "KernelPCA": "make_pipeline(Nystroem(), PCA())",
+    "LocallyLinearEmbedding": "make_pipeline(Nystroem(), PCA())",
+    "MiniBatchSparsePCA": "MiniBatchDictionaryLearning()",
+    "NMF": "MiniBatchNMF()",
+    "NeighborhoodComponentsAnalysis": "LinearDiscriminantAnalysis()",
+    "RFE": "SelectFromModel(SGDClassifier(penalty='l1'))",
+    "RFECV": "SelectFromModel(SGDClassifier(penalty='l1'))",
+    "RandomTreesEmbedding": "KBinsDiscretizer()",
+    "SequentialFeatureSelector": "SelectFromModel(SGDClassifier(penalty='l1'))",
+    "SparsePCA": "MiniBatchDictionaryLearning()",
+    "TSNE": "PCA(n_components=2)",
 }
 _registered: dict[type, Recipe] = {}
 
@@ -156,17 +174,15 @@ def refuse(estimator: Any, path: str) -> UnsupportedEstimatorError:
     """Make the error for a step that cannot be fitted from chunks."""
     name = type(estimator).__name__
     where = f"step {path!r} ({name})" if path else name
-    instead = _INSTEAD.get(name)
-    if instead:
-        hint = f"use {instead}"
-    elif hasattr(estimator, "transform"):
-        hint = (
-            "on_unsupported='sample' (--on-unsupported sample) fits it on a random sample of the "
-            "rows, or say how it learns with streamlearn.learn.registry.register"
+    hints = [f"use {_INSTEAD[name]}"] if name in _INSTEAD else []
+    if hasattr(estimator, "transform"):
+        hints.append(
+            "let it be fitted on a random sample of the rows with on_unsupported='sample' "
+            "(--on-unsupported sample)"
         )
-    else:
-        hint = (
-            "use an estimator with partial_fit, or say how it learns with "
-            "streamlearn.learn.registry.register"
-        )
+    elif not hints:
+        hints.append("use an estimator with partial_fit")
+    if name not in _INSTEAD:
+        hints.append("say how it learns with streamlearn.learn.registry.register")
+    hint = ", or ".join(hints)
     return UnsupportedEstimatorError(f"{where} cannot be fitted from chunks; {hint}")

@@ -190,6 +190,10 @@ class SequentialLearner:
     def finish(self, names: list[str] | None) -> Any:
         """Give the parameters back as the user set them, and the feature names if it saw a table."""
         self.flush()
+        if type(self.estimator).__name__ == "IncrementalPCA" and self.batches:
+            # Its own fit leaves this; partial_fit does not.
+            columns = self.estimator.n_features_in_
+            self.estimator.batch_size_ = own_batch_size(self.estimator, columns)
         for name, value in self._original.items():
             setattr(self.estimator, name, value)
         if names is not None and self.batches:

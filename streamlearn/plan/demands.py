@@ -137,11 +137,15 @@ def learn_demand(job: Job, batch: int, classes: int, *, known: bool) -> Demand:
     grown = _grown(job)
     what, remedy = f"model: {outputs} x {width:,} coefficients" if width else "model", ""
     if grown and (most := max(grown, key=lambda item: item.outputs)).outputs > 0.5 * width:
+        categories = most.unit == "distinct values"
+        counted = "the one-hot encoding" if categories else f"the {most.unit}"
         what = (
-            f"model: the one-hot encoding of {most.column!r} ({most.outputs:,} categories x "
+            f"model: {counted} of {most.column!r} ({most.outputs:,} "
+            f"{'categories' if categories else most.unit} x "
             f"{outputs} {'classes' if outputs > 1 else 'output'})"
         )
-        remedy = "max_categories= on the encoder, or hash the column (FeatureHasher)"
+        limit = "max_categories= on the encoder" if categories else "max_features= or min_df="
+        remedy = f"{limit}, or {most.instead}"
     held = [
         Term("raw batch", int(2 * batch * cost.chunk_row_bytes)),
         Term("prepared batches", int(3 * batch * row_bytes)),
@@ -187,14 +191,13 @@ def finish_demand(learned: Sequence[Leaf]) -> Demand:
     grown = [item for leaf in learned for item in leaf.growth]
     held = tuple(
         Term(
-            f"{item.count:,} distinct values of {item.column!r}",
+            f"{item.count:,} {item.unit} of {item.column!r}",
             item.state_bytes + item.finish_bytes,
         )
         for item in grown
     )
-    return Demand(
-        "fit the encoders", 0, 0.0, 0.0, 0, held, remedy="hash the column (FeatureHasher)"
-    )
+    most = max(grown, key=lambda item: item.finish_bytes)
+    return Demand("fit the encoders", 0, 0.0, 0.0, 0, held, remedy=most.instead)
 
 
 def _text_bytes(job: Job, cost: ReaderCost) -> float:
