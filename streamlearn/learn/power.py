@@ -46,19 +46,21 @@ class _Extremes:
         self.least = np.fmin(self.least, other.least)
         self.most = np.fmax(self.most, other.most)
 
-    def constant(self) -> NDArray[np.bool_]:
+    def constant(self, method: str) -> NDArray[np.bool_]:
         """Return which columns scikit-learn takes for constant.
 
-        Its bound is for columns without gaps; with gaps it finds any lambda at all for a
-        constant, where here it is 1 as for the others.
+        For Yeo-Johnson that is a bound on the variance, for columns without gaps. In a constant
+        column with gaps it finds any lambda at all; here that is 1, as in the others.
         """
         from sklearn.preprocessing._data import _is_constant_feature
 
+        same = self.least == self.most
+        if method == "box-cox":
+            return same
         found = self.moments
         with np.errstate(all="ignore"):
             close = _is_constant_feature(found.variance, found.mean, found.count)
-        whole = found.count == found.total
-        return np.asarray((self.least == self.most) | (close & whole))
+        return np.asarray(same | (close & (found.count == found.total)))
 
 
 class _Histogram:
@@ -280,7 +282,7 @@ class PowerLikelihood:
         empty = found.moments.count == 0
         if empty.any():
             raise ValueError(f"column {names[empty][0]!r} has no value at all; leave it out")
-        self._extremes, self._constant = found, found.constant()
+        self._extremes, self._constant = found, found.constant(self._method)
         if self._method == "box-cox" and self._constant.any():
             raise ValueError(
                 f"column {names[self._constant][0]!r} is constant, which method='box-cox' does not "
@@ -290,8 +292,12 @@ class PowerLikelihood:
             return False
         least = np.where(self._constant, 1.0, found.least)
         most = np.where(self._constant, 2.0, found.most)
-        make = Anchors.box_cox if self._method == "box-cox" else Anchors.yeo_johnson
-        self._state = _Histogram(make(least, most, self._dtype), least, most)
+        if self._method == "box-cox":
+            anchors = Anchors.box_cox(least, most, self._dtype)
+        else:
+            rows = int(found.moments.total)
+            anchors = Anchors.yeo_johnson(least, most, self._dtype, rows)
+        self._state = _Histogram(anchors, least, most)
         return True
 
     def finish(self, estimator: Any, sample: Any) -> None:

@@ -44,13 +44,16 @@ class Anchors:
     """What is added to a value before its log is taken: 1 for Yeo-Johnson, 0 for Box-Cox."""
 
     @classmethod
-    def yeo_johnson(cls, least: Floats, most: Floats, dtype: np.dtype[Any]) -> Anchors:
+    def yeo_johnson(
+        cls, least: Floats, most: Floats, dtype: np.dtype[Any], rows: int = 1
+    ) -> Anchors:
         """Anchor columns of these extremes.
 
         The bounds are scipy's: transformed values 20 times as large as any here, and their
         squares, are numbers of ``dtype``. Where a column lies far from zero, a negative exponent
         makes all its values one number but for rounding; the bounds end before, with three digits
-        to spare. (scikit-learn goes on, to where its own rounding happens to lead it.)
+        to spare. (scikit-learn goes on, to where its own rounding happens to lead it, and the
+        column is lost.)
         """
         kind = np.where(least >= 0, 1, np.where(most <= 0, -1, 0)).astype(np.int8)
         logs = (_signed_log(least) + _signed_log(most)) / 2
@@ -60,7 +63,7 @@ class Anchors:
         low = (np.log(limits.tiny) - np.log(limits.eps)) / 2 / span
         high = (np.log(limits.max) + np.log(limits.eps)) / 2 / span
         below, above = most < 0, least >= 0
-        fades = _fades(least, most, limits.eps)
+        fades = _fades(least, most, max(1024 * limits.eps, 32 * rows * np.finfo(np.float64).eps))
         lowest, highest = np.maximum(low, -fades), np.minimum(high, 2 + fades)
         return cls(
             kind,
@@ -179,15 +182,15 @@ def _overflows(log: Floats, ceiling: float) -> Floats:
     return lam
 
 
-def _fades(least: Floats, most: Floats, eps: float) -> Floats:
+def _fades(least: Floats, most: Floats, share: float) -> Floats:
     """Return the exponent, its sign left out, beyond which a column fades into one number.
 
-    What the transform leaves is ``1 - (1 + x)**-exponent``, of which the second part must stay
-    above rounding, for the value nearest to zero, by some digits.
+    What the transform leaves is ``1 - (1 + x)**-exponent``, of which the second part must vary
+    by this share of the first, or StandardScaler takes the column for constant.
     """
     near = np.log1p(np.minimum(np.abs(least), np.abs(most)))
     span = np.log1p(np.maximum(np.abs(least), np.abs(most))) - near
-    digits = -np.log(1024 * eps)
+    digits = -np.log(share)
     found = np.ones(len(near))
     with np.errstate(divide="ignore", over="ignore"):
         for _ in range(20):
