@@ -20,6 +20,8 @@ from streamlearn.learn.base import Accumulator, Growing, Growth, Numbered, Refin
 from streamlearn.learn.registry import Exact, Stateless
 from streamlearn.prepare.base import Kernel
 from streamlearn.prepare.compile import compile_transformer
+from streamlearn.prepare.records import RecordsKernel, RowsKernel
+from streamlearn.prepare.text import TextKernel
 
 __all__ = ["Leaf", "Node", "PassState"]
 
@@ -184,6 +186,9 @@ class Leaf:
                 self.counts = getattr(self.learned, "counts", None)
                 self.learned = None
             self.kernel = self._call(compile_transformer, self.estimator, self.schema)
+        if isinstance(self.kernel, TextKernel | RecordsKernel | RowsKernel):
+            # These iterate over rows, and a frame iterates over the names of its columns.
+            return self._call(self.kernel.apply, sample)
         return self._call(self.estimator.transform, sample)
 
     def _call(self, function: Any, *args: Any) -> Any:
