@@ -67,7 +67,7 @@ class DocumentCounts:
         del estimator
         self._documents: NDArray[np.int64] | None = None
         self._rows = 0
-        self._dtype = np.dtype(np.float64)
+        self._dtype: np.dtype[Any] = np.dtype(np.float64)
 
     @classmethod
     def counted(

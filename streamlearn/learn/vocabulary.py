@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterable
-from itertools import chain
+from itertools import islice
 from numbers import Integral
 from typing import Any
 
@@ -16,12 +16,17 @@ from streamlearn.chunk import Block
 from streamlearn.errors import UnsupportedEstimatorError, UsageError
 from streamlearn.learn.base import Growth
 from streamlearn.learn.documents import document_weights
-from streamlearn.prepare.text import column_name, refuse_document, texts_of
+from streamlearn.prepare.text import column_name, refused, texts_of
 
 __all__ = ["Vocabulary"]
 
-_DOCUMENTS_AT_ONCE = 256
-"""Whose terms are held as Python texts at a time."""
+_STATE_BYTES = 90
+_TIMES_BYTES = 62
+"""Of a term in the tables of counts, beside its text, while one of them grows (measured)."""
+_FINISH_BYTES = 160
+"""Of a term while it gets its place in alphabetical order (measured)."""
+_KEPT_BYTES = 115
+"""Of a term in the fitted vectorizer, beside its text (measured)."""
 
 
 class Vocabulary:
@@ -65,10 +70,12 @@ class Vocabulary:
         self._estimator = estimator
         self._column = "text"
         self._documents = 0
-        self._in: dict[Any, int] = {}
+        self._in: Counter[Any] = Counter()
         """Documents that each term is in; terms in the order in which they came."""
-        self._times: dict[Any, int] = {}
+        self._times: Counter[Any] = Counter()
         """How often each term occurs, where that decides which are kept."""
+        self._measured = 0
+        """Terms whose bytes are counted."""
         self._term_bytes = 0
         self._needs_times = bool(
             estimator.max_features is not None
@@ -89,41 +96,47 @@ class Vocabulary:
         self._documents += len(texts)
         if not self._needs_terms:
             return
-        found: Counter[Any] = Counter()
-        times: Counter[Any] = Counter()
-        for start in range(0, len(texts), _DOCUMENTS_AT_ONCE):
-            some = texts[start : start + _DOCUMENTS_AT_ONCE]
+        fixed = self._estimator.fixed_vocabulary_
+        found: Counter[Any] = Counter() if fixed else self._in
+        for row, text in enumerate(texts):
             try:
-                terms = [list(document) for document in map(self._analyze, some)]
-                found.update(chain.from_iterable(map(dict.fromkeys, terms)))
+                terms = self._analyze(text)
+                if self._needs_times:
+                    terms = list(terms)
+                    self._times.update(terms)
+                # In the order of the text, where a set would have one of its own.
+                found.update(iter(dict.fromkeys(terms)))
             except (ValueError, TypeError, AttributeError) as error:
-                bad = refuse_document(self._analyze, some, self._column, error)
-                if bad is None:
-                    raise
-                assert bad.row is not None
-                bad.row += start
-                raise bad from error
-            if self._needs_times:
-                times.update(chain.from_iterable(terms))
-        self._include(found, times)
+                raise refused(error, text, row, self._column) from error
+        if fixed:
+            self._count(found)
+        self._measure()
 
-    def _include(self, found: dict[Any, int], times: dict[Any, int]) -> None:
-        fixed = self._estimator.vocabulary_ if self._estimator.fixed_vocabulary_ else None
-        known = self._in
+    def _count(self, found: Counter[Any]) -> None:
+        """Add documents of terms, of a fixed vocabulary's alone if there is one."""
+        known, places = self._in, self._estimator
+        fixed = places.vocabulary_ if places.fixed_vocabulary_ else found
         for term, count in found.items():
-            if term in known:
+            if term in fixed:
                 known[term] += count
-            elif fixed is None or term in fixed:
-                known[term] = count
-                self._term_bytes += sys.getsizeof(term)
-        for term, count in times.items():
-            self._times[term] = self._times.get(term, 0) + count
+
+    def _measure(self) -> None:
+        """Add the bytes of terms that are new, which stand last."""
+        new = len(self._in) - self._measured
+        self._term_bytes += sum(map(sys.getsizeof, islice(reversed(self._in), new)))
+        self._measured += new
 
     def merge(self, other: Vocabulary) -> None:
         """See `Accumulator.merge`."""
         self._documents += other._documents
         self._column = other._column
-        self._include(other._in, other._times)
+        if not self._in:
+            self._in, self._times = other._in, other._times
+            self._measured, self._term_bytes = other._measured, other._term_bytes
+            return
+        self._count(other._in)
+        self._times.update(other._times)
+        self._measure()
 
     def growth(self, *, exact: bool = False) -> list[Growth]:
         """See `Growing.growth`."""
@@ -134,13 +147,13 @@ class Vocabulary:
             kept = int(self._kept(self._document_counts()).sum())
         if not fixed and self._estimator.max_features is not None:
             kept = min(kept, self._estimator.max_features)
-        tables = 2 if self._needs_times else 1
+        table_bytes = _STATE_BYTES + (_TIMES_BYTES if self._needs_times else 0)
         return [
             Growth(
                 self._column,
                 terms,
                 kept,
-                self._term_bytes + tables * _STATE_BYTES * terms,
+                self._term_bytes + table_bytes * terms,
                 _FINISH_BYTES * terms,
                 self._term_bytes * kept // max(1, terms) + _KEPT_BYTES * kept,
             )
@@ -189,17 +202,16 @@ class Vocabulary:
                 f"most max_df={estimator.max_df} of {self._documents:,} documents; use a lower "
                 "min_df or a higher max_df"
             )
-        terms = list(self._in) if kept.all() else [
-            term for term, keep in zip(self._in, kept.tolist(), strict=True) if keep
-        ]
-        documents = documents[kept]
+        terms = list(self._in)
+        if not kept.all():
+            terms = _copied([term for term, keep in zip(terms, kept.tolist(), strict=True) if keep])
         order = _alphabetical(terms)
         place = np.empty(len(terms), dtype=np.int64)
         place[order] = np.arange(len(terms))
         # As scikit-learn leaves them: where features are limited, its indices are NumPy's.
         places: Any = place if limit is not None else place.tolist()
         estimator.vocabulary_ = dict(zip(terms, places, strict=True))
-        return np.asarray(documents[order])
+        return np.asarray(documents[kept][order])
 
     def _document_counts(self) -> NDArray[np.int64]:
         return np.fromiter(self._in.values(), np.int64, len(self._in))
@@ -224,7 +236,7 @@ class Vocabulary:
 
         It sorts unstably, so NumPy gets the same numbers in the same order and dtype here.
         """
-        order = np.asarray(_alphabetical(list(self._in)))
+        order = _alphabetical(list(self._in))
         times = documents
         if self._needs_times:
             times = np.fromiter(map(self._times.__getitem__, self._in), np.int64, len(self._in))
@@ -253,8 +265,17 @@ class Vocabulary:
         estimator._tfidf = weights
 
 
-def _alphabetical(terms: list[Any]) -> list[int]:
-    return sorted(range(len(terms)), key=terms.__getitem__)
+def _alphabetical(terms: list[Any]) -> NDArray[np.int64]:
+    return np.array(sorted(range(len(terms)), key=terms.__getitem__), dtype=np.int64)
+
+
+def _copied(terms: list[Any]) -> list[Any]:
+    """Return texts that do not lie between those that go: few would keep the memory of all."""
+    if not all(type(term) is str for term in terms):
+        return terms
+    return [
+        term.encode("utf-8", "surrogatepass").decode("utf-8", "surrogatepass") for term in terms
+    ]
 
 
 def _sum_dtype(dtype: Any) -> np.dtype[Any]:
@@ -263,8 +284,3 @@ def _sum_dtype(dtype: Any) -> np.dtype[Any]:
 
     kind: np.dtype[Any] = sparse.csr_matrix((1, 1), dtype=dtype).sum(axis=0).dtype
     return kind
-
-
-_STATE_BYTES = 100
-_FINISH_BYTES = 100
-_KEPT_BYTES = 100

@@ -6,7 +6,7 @@ table of one text column is taken as that column here.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import pyarrow as pa
@@ -15,7 +15,7 @@ from streamlearn.chunk import Block
 from streamlearn.errors import CellError
 from streamlearn.prepare.base import Rows
 
-__all__ = ["TextKernel", "column_name", "refuse_document", "texts_of"]
+__all__ = ["TextKernel", "column_name", "refused", "texts_of"]
 
 
 def texts_of(X: Block, vectorizer: Any) -> list[Any]:
@@ -49,6 +49,7 @@ def texts_of(X: Block, vectorizer: Any) -> list[Any]:
                 "features=, or give each column its own vectorizer in a ColumnTransformer"
             )
     column = column_name(X)
+    texts: list[Any]
     if isinstance(X, pa.RecordBatch):
         found = X.column(0)
         if not _is_text(found.type) and not _takes_anything(vectorizer):
@@ -103,26 +104,17 @@ def _takes_anything(vectorizer: Any) -> bool:
     return any(callable(function) for function in own)
 
 
-def refuse_document(
-    analyze: Callable[[Any], Any], texts: Sequence[Any], column: str, error: Exception
-) -> CellError | None:
-    """Find the document at which taking texts apart went wrong, and make its error."""
-    for row, text in enumerate(texts):
-        try:
-            list(analyze(text))
-        except UnicodeDecodeError as found:
-            return CellError(
-                row,
-                column,
-                f"bytes that cannot be decoded: {found}; name the right encoding=, or use "
-                "decode_error='replace'",
-            )
-        except (ValueError, TypeError, AttributeError) as found:
-            if type(found) is type(error):
-                return CellError(
-                    row, column, f"a {type(text).__name__} that cannot be taken apart: {found}"
-                )
-    return None
+def refused(error: Exception, text: Any, row: int, column: str) -> CellError:
+    """Make the error for a document that the analyzer cannot take apart."""
+    if isinstance(error, UnicodeDecodeError):
+        return CellError(
+            row,
+            column,
+            f"bytes that cannot be decoded: {error}; name the right encoding=, or use "
+            "decode_error='replace'",
+        )
+    kind = type(text).__name__
+    return CellError(row, column, f"a document ({kind}) that cannot be taken apart: {error}")
 
 
 class TextKernel:
@@ -144,12 +136,18 @@ class TextKernel:
         texts = texts_of(X, self._estimator)
         try:
             return self._estimator.transform(texts)
-        except (ValueError, TypeError, AttributeError) as error:
-            analyze = self._estimator.build_analyzer()
-            found = refuse_document(analyze, texts, column_name(X), error)
-            if found is None:
-                raise
-            raise found from error
+        except (ValueError, TypeError, AttributeError):
+            self._refuse(texts, column_name(X))
+            raise
+
+    def _refuse(self, texts: list[Any], column: str) -> None:
+        """Raise for the first document that cannot be taken apart, if there is one."""
+        analyze = self._estimator.build_analyzer()
+        for row, text in enumerate(texts):
+            try:
+                list(analyze(text))
+            except (ValueError, TypeError, AttributeError) as error:
+                raise refused(error, text, row, column) from error
 
     def nonzeros(self, counts: Sequence[Any]) -> int:
         """Return how many values are stored of the rows learned from."""
