@@ -24,6 +24,8 @@ from streamlearn.learn.seeding import unseed
 from streamlearn.learn.target import TargetProfile
 from streamlearn.prepare.base import Kernel, PassthroughKernel
 from streamlearn.prepare.compile import compile_transformer
+from streamlearn.prepare.records import RecordsKernel, RowsKernel
+from streamlearn.prepare.text import TextKernel
 
 __all__ = ["Leaf", "Node", "PassState"]
 
@@ -244,7 +246,11 @@ class Leaf:
                 return sample
             if self.kernel is None:
                 self.kernel = self._call(compile_transformer, self.estimator, self.schema)
-        found = self._call(self.estimator.transform, sample)
+        if isinstance(self.kernel, TextKernel | RecordsKernel | RowsKernel):
+            # These iterate over rows, and a frame iterates over the names of its columns.
+            found = self._call(self.kernel.apply, sample)
+        else:
+            found = self._call(self.estimator.transform, sample)
         self.columns_out = int(found.shape[1]) if np.ndim(found) == 2 else 1
         return found
 

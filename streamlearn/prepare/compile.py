@@ -12,6 +12,8 @@ from streamlearn.prepare.columns import Branch, ColumnsKernel
 from streamlearn.prepare.dates import DateFeatures, DatesKernel
 from streamlearn.prepare.elementwise import ElementwiseKernel, FillKernel, compile_elementwise
 from streamlearn.prepare.encode import OneHotKernel, OrdinalKernel
+from streamlearn.prepare.records import compile_records
+from streamlearn.prepare.text import TextKernel
 from streamlearn.prepare.union import FrameKernel, UnionKernel
 
 __all__ = ["chain", "compile_transformer"]
@@ -32,6 +34,8 @@ def compile_transformer(
         Kernels compiled already, by ``id`` of their estimator.
     """
     from sklearn.compose import ColumnTransformer
+    from sklearn.feature_extraction import DictVectorizer, FeatureHasher
+    from sklearn.feature_extraction.text import CountVectorizer, HashingVectorizer
     from sklearn.impute import SimpleImputer
     from sklearn.pipeline import FeatureUnion, Pipeline
     from sklearn.preprocessing import (
@@ -45,6 +49,10 @@ def compile_transformer(
     known = known or {}
     if id(estimator) in known:
         return known[id(estimator)]
+    if isinstance(estimator, CountVectorizer | HashingVectorizer):
+        return TextKernel(estimator)
+    if isinstance(estimator, DictVectorizer | FeatureHasher):
+        return compile_records(estimator)
     kind = type(estimator)
     if kind is Pipeline:
         return _compile_pipeline(estimator, schema, known)

@@ -32,6 +32,11 @@ def blank_frame(schema: Schema, rows: int = 2) -> Any:
 def _neutral(field: Field, rows: int) -> pa.Array:
     if pa.types.is_null(field.type):
         return pa.nulls(rows)
+    if pa.types.is_struct(field.type):
+        inner = [_neutral(Field(item.name, item.type), rows) for item in field.type.fields]
+        return pa.StructArray.from_arrays(inner, fields=field.type.fields)
+    if pa.types.is_list(field.type) or pa.types.is_large_list(field.type):
+        return pa.array([[]] * rows, field.type)
     for value in (0, "", b"", False):
         try:
             return pa.array([value] * rows).cast(field.type)
