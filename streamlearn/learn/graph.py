@@ -182,8 +182,12 @@ class Leaf:
                 assert self.learned is not None
                 self._call(self.learned.finish, self.estimator, sample)
                 self.counts = getattr(self.learned, "counts", None)
+                # A kernel may know more of the rows learned from than the estimator keeps.
+                self.kernel = getattr(self.learned, "kernel", None)
                 self.learned = None
-            self.kernel = self._call(compile_transformer, self.estimator, self.schema)
+            self.kernel = self.kernel or self._call(
+                compile_transformer, self.estimator, self.schema
+            )
         return self._call(self.estimator.transform, sample)
 
     def _call(self, function: Any, *args: Any) -> Any:

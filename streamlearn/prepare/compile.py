@@ -7,11 +7,13 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from streamlearn.chunk import Schema
+from streamlearn.errors import UnsupportedEstimatorError
 from streamlearn.prepare.base import ChainKernel, EstimatorKernel, Kernel, PassthroughKernel
 from streamlearn.prepare.columns import Branch, ColumnsKernel
 from streamlearn.prepare.dates import DateFeatures, DatesKernel
 from streamlearn.prepare.elementwise import ElementwiseKernel, FillKernel, compile_elementwise
 from streamlearn.prepare.encode import OneHotKernel, OrdinalKernel
+from streamlearn.prepare.target_encode import TargetKernel
 
 __all__ = ["chain", "compile_transformer"]
 
@@ -40,13 +42,14 @@ def compile_transformer(
         OneHotEncoder,
         OrdinalEncoder,
         StandardScaler,
+        TargetEncoder,
     )
 
     known = known or {}
     if id(estimator) in known:
         return known[id(estimator)]
     if changes_output(estimator):
-        return EstimatorKernel(estimator)
+        return _whole(estimator, known)
     kind = type(estimator)
     if kind is Pipeline:
         return _compile_pipeline(estimator, schema, known)
@@ -64,7 +67,9 @@ def compile_transformer(
         return DatesKernel(estimator)
     if kind is OrdinalEncoder:
         return OrdinalKernel(estimator)
-    return EstimatorKernel(estimator)
+    if kind is TargetEncoder:
+        return TargetKernel(estimator)
+    return _whole(estimator, known)
 
 
 def changes_output(estimator: Any) -> bool:
@@ -75,6 +80,29 @@ def changes_output(estimator: Any) -> bool:
         return True
     steps = getattr(estimator, "transformers_", None) or getattr(estimator, "steps", None) or ()
     return any(changes_output(step[1]) for step in steps if not isinstance(step[1], str))
+
+
+def _whole(estimator: Any, known: Mapping[int, Kernel]) -> Kernel:
+    """Return the kernel of an estimator that keeps its own ``transform``.
+
+    Raises
+    ------
+    UnsupportedEstimatorError
+        If a step inside encodes rows that were learned from otherwise than others: its
+        ``transform`` would show the model each row's own target.
+    """
+    steps = [estimator]
+    while steps:
+        step = steps.pop()
+        if getattr(known.get(id(step)), "cross_fits", False):
+            raise UnsupportedEstimatorError(
+                f"{type(step).__name__} inside a {type(estimator).__name__} of which the output "
+                "format or the class was changed cannot be cross-fitted; leave set_output() out, "
+                "pass only numbers through, and use scikit-learn's own classes"
+            )
+        inner = getattr(step, "transformers_", None) or getattr(step, "steps", None) or ()
+        steps += [part[1] for part in inner if not isinstance(part[1], str)]
+    return EstimatorKernel(estimator)
 
 
 def _compile_pipeline(estimator: Any, schema: Schema | None, known: Mapping[int, Kernel]) -> Kernel:
@@ -99,7 +127,7 @@ def _compile_columns(estimator: Any, schema: Schema, known: Mapping[int, Kernel]
         picked = schema.select([schema.names[index] for index in inputs[name]])
         if isinstance(step, str) or _is_identity(step):
             if not all(field.is_number for field in picked):
-                return EstimatorKernel(estimator)
+                return _whole(estimator, known)
             branches.append(Branch(PassthroughKernel(len(columns)), columns))
             continue
         scalar = isinstance(chosen, str | int)
