@@ -139,7 +139,7 @@ class Categories:
                 times = np.append(times, column.missing)
             values.append(found)
             counts.append(times)
-        before = sample if self._imputer is None else _input_of(self._imputer, sample)
+        before = sample if self._imputer is None else input_of(self._imputer, sample)
         large = {} if self._imputer is not None else self._large(estimator, values)
         short = [
             found.slice(0, 2) if index in large else found for index, found in enumerate(values)
@@ -147,7 +147,7 @@ class Categories:
         distinct = table_like(before, short)
         if self._imputer is not None:
             distinct = self._imputer.transform(distinct)
-            kept = _kept_columns(self._imputer, len(counts))
+            kept = kept_columns(self._imputer, len(counts))
             counts = [counts[index] for index in kept]
         columns = arrow_columns(distinct)
 
@@ -217,7 +217,7 @@ def _grouping(categories: int, rare: NDArray[np.int64] | None) -> NDArray[np.int
     return codes
 
 
-def _kept_columns(imputer: Any, columns: int) -> list[int]:
+def kept_columns(imputer: Any, columns: int) -> list[int]:
     if imputer.keep_empty_features:
         return list(range(columns))
     return [
@@ -227,7 +227,7 @@ def _kept_columns(imputer: Any, columns: int) -> list[int]:
     ]
 
 
-def _input_of(imputer: Any, sample: Any) -> Any:
+def input_of(imputer: Any, sample: Any) -> Any:
     """Return an empty example of what the imputer was fitted on."""
     names = getattr(imputer, "feature_names_in_", None)
     if names is None:

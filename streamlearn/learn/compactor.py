@@ -182,9 +182,7 @@ class Compactor:
         sizes = [sum(map(len, runs)) for runs in self._levels]
         while sum(sizes) > self.room:
             # One level has an even share at least; low ones cost least.
-            full = next(
-                index for index, size in enumerate(sizes) if size * len(sizes) >= self.room
-            )
+            full = next(index for index, size in enumerate(sizes) if size * len(sizes) >= self.room)
             self._compact(full)
             sizes = [sum(map(len, runs)) for runs in self._levels]
 

@@ -23,9 +23,10 @@ from streamlearn.learn.registry import Exact, Learner, Recipe, Stateless
 from streamlearn.learn.seeding import unseed
 from streamlearn.learn.target import TargetProfile
 from streamlearn.prepare.base import Kernel, PassthroughKernel
-from streamlearn.prepare.compile import compile_transformer
+from streamlearn.prepare.compile import changes_output, compile_transformer
 from streamlearn.prepare.records import RecordsKernel, RowsKernel
 from streamlearn.prepare.text import TextKernel
+from streamlearn.prepare.union import FrameKernel
 
 __all__ = ["Leaf", "Node", "PassState"]
 
@@ -259,6 +260,9 @@ class Leaf:
         self.counts = getattr(learned, "counts", None)
         # One that encodes the rows it learned from in another way brings its own kernel.
         self.kernel = getattr(learned, "kernel", None)
+        if self.kernel is not None and changes_output(self.estimator):
+            names = self.estimator.get_feature_names_out()
+            self.kernel = FrameKernel([(self.kernel, lambda X: X)], names)
         self.rank_error = getattr(learned, "rank_error", 0.0)
         if (sampled := getattr(learned, "rows_sampled", None)) is not None:
             self.sampled = (sampled, learned.rows_seen)

@@ -182,11 +182,16 @@ class _Slopes:
         slope = self._mean[3] - rise / 2
         bend = -((first + y2) / yy - rise * rise / 2)
         up = slope > 0
-        self.low, self.high = np.where(up, self.lambdas, self.low), np.where(up, self.high, self.lambdas)
+        self.low, self.high = (
+            np.where(up, self.lambdas, self.low),
+            np.where(up, self.high, self.lambdas),
+        )
         self.is_met = np.stack([self.is_met[0] | up, self.is_met[1] | ~up])
         aim = np.clip(self.lambdas - slope / bend, self.low, self.high)
         # An end that was looked at already is not the best: the slopes lead away from it.
-        back = ((aim == self.low) & self.is_met[0] & ~up) | ((aim == self.high) & self.is_met[1] & up)
+        back = ((aim == self.low) & self.is_met[0] & ~up) | (
+            (aim == self.high) & self.is_met[1] & up
+        )
         middle = (self.low + self.high) / 2
         aim = np.where((bend < 0) & np.isfinite(aim) & ~back, aim, middle)
         aim = np.where(np.isfinite(slope), aim, self.lambdas)

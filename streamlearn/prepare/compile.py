@@ -7,12 +7,14 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from streamlearn.chunk import Schema
+from streamlearn.errors import UnsupportedEstimatorError
 from streamlearn.prepare.base import ChainKernel, EstimatorKernel, Kernel, PassthroughKernel
 from streamlearn.prepare.columns import Branch, ColumnsKernel
 from streamlearn.prepare.dates import DateFeatures, DatesKernel
 from streamlearn.prepare.elementwise import ElementwiseKernel, FillKernel, compile_elementwise
 from streamlearn.prepare.encode import OneHotKernel, OrdinalKernel
 from streamlearn.prepare.records import compile_records
+from streamlearn.prepare.target_encode import TargetKernel
 from streamlearn.prepare.text import TextKernel
 from streamlearn.prepare.union import FrameKernel, UnionKernel
 
@@ -44,6 +46,7 @@ def compile_transformer(
         OneHotEncoder,
         OrdinalEncoder,
         StandardScaler,
+        TargetEncoder,
     )
 
     known = known or {}
@@ -74,7 +77,9 @@ def compile_transformer(
         return DatesKernel(estimator)
     if kind is OrdinalEncoder:
         return OrdinalKernel(estimator)
-    return EstimatorKernel(estimator)
+    if kind is TargetEncoder:
+        return TargetKernel(estimator)
+    return _whole(estimator, known)
 
 
 def changes_output(estimator: Any) -> bool:
@@ -88,6 +93,30 @@ def _output_of(estimator: Any) -> str | None:
     # ColumnTransformer asks the "default" of what it makes of "passthrough".
     found: str | None = config.get("transform", "default")
     return None if found == "default" else found
+
+
+def _whole(estimator: Any, known: Mapping[int, Kernel]) -> Kernel:
+    """Return the kernel of an estimator that keeps its own ``transform``.
+
+    Raises
+    ------
+    UnsupportedEstimatorError
+        If a step inside encodes rows that were learned from otherwise than others: its
+        ``transform`` would show the model each row's own target.
+    """
+    steps = [estimator]
+    while steps:
+        step = steps.pop()
+        if getattr(known.get(id(step)), "cross_fits", False):
+            raise UnsupportedEstimatorError(
+                f"{type(step).__name__} inside a {type(estimator).__name__} of which the output "
+                "format or the class was changed cannot be cross-fitted; leave set_output() out, "
+                "pass only numbers through, and use scikit-learn's own classes"
+            )
+        parts = ("transformers_", "transformer_list", "steps")
+        inner = next((found for name in parts if (found := getattr(step, name, None))), ())
+        steps += [part[1] for part in inner if not isinstance(part[1], str)]
+    return EstimatorKernel(estimator)
 
 
 def _compile_pipeline(estimator: Any, schema: Schema | None, known: Mapping[int, Kernel]) -> Kernel:
@@ -114,7 +143,7 @@ def _compile_columns(estimator: Any, schema: Schema | None, known: Mapping[int, 
         if isinstance(step, str) or _is_identity(step):
             strings = picked is not None and not all(field.is_number for field in picked)
             if strings and output is None:
-                return EstimatorKernel(estimator)
+                return _whole(estimator, known)
             branches.append(Branch(PassthroughKernel(len(columns)), columns))
             continue
         scalar = isinstance(chosen, str | int)
@@ -123,7 +152,7 @@ def _compile_columns(estimator: Any, schema: Schema | None, known: Mapping[int, 
         parts = [(branch.kernel, branch.take) for branch in branches]
         return FrameKernel(parts, estimator.get_feature_names_out())
     if output is not None:
-        return EstimatorKernel(estimator)
+        return _whole(estimator, known)
     return ColumnsKernel(branches, sparse=getattr(estimator, "sparse_output_", False))
 
 
@@ -144,7 +173,7 @@ def _compile_union(estimator: Any, schema: Schema | None, known: Mapping[int, Ke
             [(kernel, lambda X: X) for kernel in kernels], estimator.get_feature_names_out()
         )
     if output is not None:
-        return EstimatorKernel(estimator)
+        return _whole(estimator, known)
     return UnionKernel(kernels, [weights.get(name) for name, _ in steps])
 
 

@@ -17,7 +17,7 @@ from streamlearn.chunk import Block
 from streamlearn.errors import CellError
 from streamlearn.prepare.base import Rows
 
-__all__ = ["CategoryIndex", "OneHotKernel", "OrdinalKernel"]
+__all__ = ["CategoryIndex", "OneHotKernel", "OrdinalKernel", "columns_of"]
 
 _UNKNOWN = -1
 _MANY_TEXTS = 50_000
@@ -116,7 +116,8 @@ def is_missing(value: Any) -> bool:
     return value is None or type(value).__name__ == "NAType"
 
 
-def _columns(X: Block) -> list[Any]:
+def columns_of(X: Block) -> list[Any]:
+    """Return a block's columns: Arrow arrays of a table, arrays of a matrix."""
     if isinstance(X, pa.RecordBatch):
         return list(X.columns)
     if hasattr(X, "iloc"):
@@ -142,7 +143,7 @@ def _grouped(estimator: Any, column: int) -> NDArray[np.int64]:
 
 
 def _refuse_unknown(X: Block, column: int, row: int, name: str, step: str) -> CellError:
-    cell = _columns(X)[column][row]
+    cell = columns_of(X)[column][row]
     shown = cell.as_py() if isinstance(cell, pa.Scalar) else cell
     return CellError(
         row,
@@ -193,7 +194,7 @@ class OneHotKernel:
 
     def positions(self, X: Block) -> NDArray[np.int32]:
         """Return output columns, shape (rows, input columns); -1 where the row has none."""
-        columns = _columns(X)
+        columns = columns_of(X)
         out = np.empty((len(columns[0]), len(columns)), dtype=np.int32)
         for index, column in enumerate(columns):
             found = self._indexes[index].find(column)
@@ -260,7 +261,7 @@ class OrdinalKernel:
 
     def apply(self, X: Block, rows: Rows = None) -> Block:
         """See `streamlearn.prepare.base.Kernel.apply`."""
-        columns = _columns(X)
+        columns = columns_of(X)
         out = np.empty((len(columns[0]), len(columns)), self.dtype)
         for index, column in enumerate(columns):
             found = self._indexes[index].find(column)

@@ -75,7 +75,9 @@ def test_a_shape_is_all_it_takes(parity, step, data):
 @pytest.mark.parametrize("step", [*SHAPES, *STATELESS], ids=str)
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])
 def test_a_matrix_will_do_as_well(parity, step, dtype):
-    parity.check(step, MATRIX.astype(dtype), rtol=1e-12, atol=1e-12 if dtype is np.float64 else 1e-6)
+    parity.check(
+        step, MATRIX.astype(dtype), rtol=1e-12, atol=1e-12 if dtype is np.float64 else 1e-6
+    )
 
 
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])
@@ -132,12 +134,17 @@ def test_a_cell_that_is_no_number_is_named(step):
 
 
 def test_all_rows_are_landmarks_where_they_are_few(parity):
-    for step in (Nystroem(n_components=ROWS, random_state=0), Nystroem(n_components=500, random_state=0)):
+    for step in (
+        Nystroem(n_components=ROWS, random_state=0),
+        Nystroem(n_components=500, random_state=0),
+    ):
         parity.check(step, TABLES["float64"], rtol=1e-9, atol=1e-9)
         parity.check(step, MATRIX, rtol=1e-9, atol=1e-9)
 
 
-@pytest.mark.parametrize("kernel", ["rbf", "linear", "poly", "cosine", "chi2", "sigmoid", "laplacian"])
+@pytest.mark.parametrize(
+    "kernel", ["rbf", "linear", "poly", "cosine", "chi2", "sigmoid", "laplacian"]
+)
 def test_landmarks_are_rows_by_their_numbers(kernel):
     step = Nystroem(kernel, n_components=9, random_state=4)
     fits = [
