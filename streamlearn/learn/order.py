@@ -338,9 +338,7 @@ def _places(edges: Values, values: Values) -> tuple[NDArray[np.intp], NDArray[np
     return after - np.bincount(place[hits], minlength=len(edges)), after
 
 
-def _covered(
-    starts: NDArray[np.intp], stops: NDArray[np.intp], length: int
-) -> NDArray[np.bool_]:
+def _covered(starts: NDArray[np.intp], stops: NDArray[np.intp], length: int) -> NDArray[np.bool_]:
     """Return which of so many places lie in one of the stretches."""
     steps = np.bincount(starts, minlength=length + 1) - np.bincount(stops, minlength=length + 1)
     return np.cumsum(steps)[:length] > 0
