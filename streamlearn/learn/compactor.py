@@ -69,6 +69,15 @@ class Compactor:
         """Whether nothing was given up."""
         return self.over == 0 and self.under == 0
 
+    @property
+    def is_counting(self) -> bool:
+        """Whether the distinct values are few, and counted."""
+        return self._counts_values
+
+    def give_up(self) -> None:
+        """Hold nothing, and count no more."""
+        self._counts_values, self._known, self._times, self._levels = False, None, None, []
+
     def add(self, values: Values) -> None:
         """Take in sorted values; the array is kept as it is."""
         if not len(values):

@@ -15,6 +15,8 @@ from streamlearn.learn.base import column_names
 from streamlearn.learn.categories import arrow_columns
 from streamlearn.learn.counts import ValueCounts
 from streamlearn.learn.moments import Moments, refuse_infinite
+from streamlearn.learn.order import OrderStatistics
+from streamlearn.learn.quantiles import MEDIAN, Quantiles
 from streamlearn.learn.replay import frame_like, matrix_of, table_like
 from streamlearn.prepare.encode import is_missing
 
@@ -39,7 +41,7 @@ def learns_ahead(imputer: Any, schema: Schema | None) -> bool:
 
 
 class ImputerStatistics:
-    """Fits `sklearn.impute.SimpleImputer` (mean, most_frequent, constant).
+    """Fits `sklearn.impute.SimpleImputer` .
 
     Parameters
     ----------
@@ -48,28 +50,62 @@ class ImputerStatistics:
 
     def __init__(self, estimator: Any) -> None:
         self._strategy = estimator.strategy
-        if self._strategy not in ("mean", "most_frequent", "constant"):
+        if self._strategy not in ("mean", "median", "most_frequent", "constant"):
             raise UnsupportedEstimatorError(
-                f"SimpleImputer(strategy={self._strategy!r}) cannot be fitted from chunks yet; "
-                "use 'mean', 'most_frequent' or 'constant'"
+                f"SimpleImputer(strategy={self._strategy!r}) cannot be fitted from chunks; "
+                "use 'mean', 'median', 'most_frequent' or 'constant'"
             )
         self._missing = estimator.missing_values
         self._moments: Moments | None = None
+        self._quantiles: Quantiles | None = None
+        self._done = 0
         self._columns: list[ValueCounts] = []
         self._nones: list[int] = []
         self._present: list[Any] = []
         self._gaps: list[bool] = []
         self._dtype: Any = None
 
+    sketch = False
+    """One pass, and medians that are near; set after making."""
+
+    @property
+    def passes(self) -> int:
+        """See `Refining.passes`."""
+        return max(1, 3 - self._done) if self._strategy == "median" and not self.sketch else 1
+
+    @property
+    def rank_error(self) -> float:
+        """How far the rank of a median may be off, as a share of the rows; 0.0 where exact."""
+        return 0.0 if self._quantiles is None else self._quantiles.order.rank_error
+
+    def refine(self) -> bool:
+        """See `Refining.refine`."""
+        self._done += 1
+        if self._quantiles is None:
+            return False
+        return self._quantiles.refine(lambda _: [MEDIAN], ahead=False, sketch=self.sketch)
+
+    def planned_bytes(self, columns: int, rows: int) -> int:
+        """See `Sized.planned_bytes`."""
+        return OrderStatistics.planned_bytes(columns) if self._strategy == "median" else 0
+
     def update(self, X: Block, y: Any, sample_weight: Any) -> None:
         """See `Accumulator.update`."""
         del y, sample_weight
-        if self._strategy == "mean":
+        if self._strategy in ("mean", "median"):
             matrix = matrix_of(X)
             self._dtype = matrix.dtype
             if not _is_nan(self._missing):
                 self._refuse_nan(np.isnan(matrix), X)
-                matrix = np.where(matrix == self._missing, np.nan, matrix)
+                # In its own type, whatever the marker is.
+                blank = matrix.dtype.type(np.nan)
+                matrix = np.where(matrix == self._missing, blank, matrix)
+            if self._strategy == "median":
+                refuse_infinite(matrix, X, "SimpleImputer")
+                if self._quantiles is None:
+                    self._quantiles = Quantiles(matrix.shape[1], matrix.dtype)
+                self._quantiles.order.add(matrix)
+                return
             if self._moments is None:
                 self._moments = Moments(matrix.shape[1])
             self._moments.add(matrix)
@@ -140,6 +176,10 @@ class ImputerStatistics:
             self._moments = other._moments
         elif other._moments is not None:
             self._moments.merge(other._moments)
+        if self._quantiles is None:
+            self._quantiles = other._quantiles
+        elif other._quantiles is not None:
+            self._quantiles.order.merge(other._quantiles.order)
         if not self._columns:
             self._columns, self._present, self._gaps = other._columns, other._present, other._gaps
             self._nones = other._nones
@@ -157,10 +197,8 @@ class ImputerStatistics:
         The imputer fits two rows: the fill value of each column, and below it a gap where the
         column had one. Their mean, mode or constant is the fill value again, to the bit.
         """
-        if self._strategy == "mean":
-            assert self._moments is not None
-            mean = self._moments.mean
-            gaps = self._moments.count < self._moments.total
+        if self._strategy in ("mean", "median"):
+            mean, gaps = self._centers()
             matrix = np.vstack([mean, np.where(gaps, np.nan, mean)]).astype(self._dtype)
             if not is_missing(self._missing):
                 matrix[np.isnan(matrix)] = self._missing
@@ -184,6 +222,15 @@ class ImputerStatistics:
                 pa.array([row.as_py() if isinstance(row, pa.Scalar) else row for row in rows], kind)
             )
         estimator.fit(table_like(sample, columns))
+
+    def _centers(self) -> tuple[NDArray[Any], NDArray[np.bool_]]:
+        """Return mean or median of each column, and whether it has gaps."""
+        if self._quantiles is not None:
+            order = self._quantiles.order
+            medians = [self._quantiles.median(column) for column in range(len(order.missing))]
+            return np.array(medians, dtype=order.dtype), order.missing > 0
+        assert self._moments is not None
+        return self._moments.mean, self._moments.count < self._moments.total
 
     def _fill_value(self, index: int, counts: ValueCounts) -> tuple[Any, bool]:
         nones = self._nones[index]

@@ -101,4 +101,5 @@ def interpolate(below: NDArray[Any], above: NDArray[Any], part: Floats | None) -
         if part is None:
             return np.where(below == above, below, (below + above) / below.dtype.type(2))
         width = above - below
-        return np.where(part >= 0.5, above - width * (1 - part), below + width * part)
+        near_above = above - width * (1 - part)
+        return np.asarray(np.where(part >= 0.5, near_above, below + width * part))

@@ -197,14 +197,6 @@ def refuse_stored_infinity(X: Any, step: str) -> None:
         )
 
 
-def _blank(sample: Any) -> Any:
-    if not hasattr(sample, "indptr"):
-        return blank_like(sample)
-    from scipy import sparse
-
-    return sparse.csr_matrix((2, sample.shape[1]), dtype=sample.dtype)
-
-
 class ScalerMoments:
     """Fits `sklearn.preprocessing.StandardScaler`.
 
@@ -265,7 +257,7 @@ class ScalerMoments:
 
         moments = self._moments
         assert moments is not None
-        estimator.fit(_blank(sample))
+        estimator.fit(blank_like(sample))
         count = moments.count.astype(np.asarray(estimator.n_samples_seen_).dtype)
         estimator.n_samples_seen_ = count[0] if count.min() == count.max() else count
         learns = estimator.with_mean or estimator.with_std

@@ -42,7 +42,11 @@ def frame_like(sample: Any, values: NDArray[Any]) -> Any:
 
 
 def blank_like(sample: Any) -> Any:
-    """Return two rows of zeros with the sample's names."""
+    """Return two rows of zeros with the sample's names, sparse where it is."""
+    if hasattr(sample, "indptr"):
+        from scipy import sparse
+
+        return sparse.csr_matrix((2, sample.shape[1]), dtype=sample.dtype)
     return frame_like(sample, np.zeros((2, sample.shape[1])))
 
 

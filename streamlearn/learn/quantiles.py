@@ -1,0 +1,319 @@
+"""Quantiles, and what scales by them: RobustScaler and QuantileTransformer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import DTypeLike, NDArray
+
+from streamlearn.chunk import Block
+from streamlearn.errors import UnsupportedEstimatorError
+from streamlearn.learn.base import Fillable
+from streamlearn.learn.interpolation import interpolate, neighbours
+from streamlearn.learn.moments import refuse_infinite, refuse_stored_infinity
+from streamlearn.learn.order import OrderStatistics
+from streamlearn.learn.replay import blank_like, matrix_of
+
+__all__ = ["MEDIAN", "Ask", "Landmarks", "QuantileFit", "Quantiles", "RobustQuantiles"]
+
+Ask = tuple[NDArray[np.float64], str]
+"""Shares of the values, and the definition of a quantile by its name in NumPy."""
+
+MEDIAN: Ask = (np.array([0.5]), "median")
+
+
+class Quantiles:
+    """Exact quantiles of columns, NaN left out; also of columns whose gaps are filled later.
+
+    If a column of ``n`` values has ``m`` gaps, the value of rank ``t`` with the gaps filled by
+    ``v`` lies next to ``v`` or is one of two values known before: ``max(x[t - m], min(x[t], v))``,
+    where ranks below 0 and beyond ``n - 1`` stand for the infinities. So both are asked for.
+
+    Parameters
+    ----------
+    columns : int
+    dtype : dtype
+
+    Examples
+    --------
+    >>> found = Quantiles(1, np.float64)
+    >>> found.order.add(np.array([[1.0], [4.0], [np.nan], [2.0]]))
+    >>> ask = (np.array([0.5]), "linear")
+    >>> found.refine(lambda count: [ask])
+    False
+    >>> found.at(0, ask)
+    array([2.])
+    >>> found.fill(np.array([9.0]), np.array([0]))
+    >>> found.at(0, ask)
+    array([3.])
+    """
+
+    def __init__(self, columns: int, dtype: DTypeLike) -> None:
+        self.order = OrderStatistics(columns, dtype)
+        self.columns = np.arange(columns)
+        """Columns that are left, once filled."""
+        self._fill: NDArray[Any] | None = None
+        self._asked = False
+
+    def refine(
+        self, asks: Callable[[int], Sequence[Ask]], *, ahead: bool = True, sketch: bool = False
+    ) -> bool:
+        """Take stock after a pass; return whether one more is needed.
+
+        Parameters
+        ----------
+        asks : callable
+            Returns what is asked of a column, by its number.
+        ahead : bool
+            Gaps may be filled later.
+        sketch : bool
+            One pass, and quantiles that are near.
+        """
+        order = self.order
+        order.settle()
+        if not self._asked:
+            self._asked = True
+            order.want(
+                [
+                    self._ranks(asks(column), int(count), int(order.missing[column]) * ahead)
+                    for column, count in enumerate(order.count)
+                ]
+            )
+        return order.refine(sketch=sketch)
+
+    @staticmethod
+    def _ranks(asks: Sequence[Ask], count: int, missing: int) -> NDArray[np.int64]:
+        found = [np.empty(0, dtype=np.int64)]
+        for shares, method in asks:
+            if count:
+                found.extend(neighbours(count, shares, method)[:2])
+            if missing:
+                for ranks in neighbours(count + missing, shares, method)[:2]:
+                    found.extend([ranks, ranks - missing])
+        ranks = np.concatenate(found)
+        return ranks[(ranks >= 0) & (ranks < count)]
+
+    def fill(self, values: NDArray[Any], kept: NDArray[np.intp]) -> None:
+        """Fill the gaps of each column; only some columns are kept."""
+        self._fill = values.astype(self.order.dtype)
+        self.columns = kept
+
+    def at(self, column: int, ask: Ask) -> NDArray[Any]:
+        """Return quantiles of a column, by its number among those that are left."""
+        shares, method = ask
+        given = int(self.columns[column])
+        count, missing = int(self.order.count[given]), int(self.order.missing[given])
+        total = count if self._fill is None else count + missing
+        if not total:
+            return np.full(len(shares), np.nan, self.order.dtype)
+        below, above, part = neighbours(total, shares, method)
+        return interpolate(self._values(given, below), self._values(given, above), part)
+
+    def median(self, column: int) -> Any:
+        """Return the median of a column, which was asked for, in its own type."""
+        return self.at(column, MEDIAN)[0]
+
+    def _values(self, column: int, ranks: NDArray[np.int64]) -> NDArray[Any]:
+        missing = int(self.order.missing[column])
+        if self._fill is None or not missing:
+            return self.order.values(column, ranks)
+        low = self._or_infinity(column, ranks - missing)
+        high = self._or_infinity(column, ranks)
+        return np.asarray(np.maximum(low, np.minimum(high, self._fill[column])))
+
+    def _or_infinity(self, column: int, ranks: NDArray[np.int64]) -> NDArray[Any]:
+        count = int(self.order.count[column])
+        found = np.full(len(ranks), np.inf, self.order.dtype)
+        found[ranks < 0] = -np.inf
+        there = (ranks >= 0) & (ranks < count)
+        found[there] = self.order.values(column, ranks[there])
+        return found
+
+
+class QuantileFit:
+    """What fitting by quantiles has in common: passes and merging."""
+
+    sketch = False
+    """One pass, and quantiles that are near; set after making."""
+    sizes_wanted = 0
+    """Ranks of a column at most."""
+
+    def __init__(self, estimator: Any) -> None:
+        self._step = type(estimator).__name__
+        self._found: Quantiles | None = None
+        self._done = 0
+
+    @property
+    def passes(self) -> int:
+        """See `Refining.passes`: what 10 million rows of some dozen columns take at most."""
+        return 1 if self.sketch else max(1, 3 - self._done)
+
+    @property
+    def rank_error(self) -> float:
+        """How far the rank of a value may be off, as a share of the rows; 0.0 where exact."""
+        return 0.0 if self._found is None else self._found.order.rank_error
+
+    def planned_bytes(self, columns: int, rows: int) -> int:
+        """See `Sized.planned_bytes`."""
+        return OrderStatistics.planned_bytes(columns, 8, min(self.sizes_wanted, rows))
+
+    def update(self, X: Block, y: Any, sample_weight: Any) -> None:
+        """See `Accumulator.update`."""
+        del y
+        self._check(X, sample_weight)
+        matrix = matrix_of(X)
+        refuse_infinite(matrix, X, self._step)
+        self._add(matrix)
+
+    def _check(self, X: Block, sample_weight: Any) -> None:
+        if sample_weight is not None:
+            raise ValueError(f"{self._step} takes no sample_weight")
+        if hasattr(X, "indptr"):
+            refuse_stored_infinity(X, self._step)
+
+    def _add(self, matrix: NDArray[Any]) -> None:
+        if self._found is None:
+            self._found = Quantiles(matrix.shape[1], matrix.dtype)
+        self._found.order.add(matrix)
+
+    def merge(self, other: Any) -> None:
+        """See `Accumulator.merge`."""
+        if self._found is None:
+            self._found = other._found
+        elif other._found is not None:
+            self._found.order.merge(other._found.order)
+
+    def refine(self) -> bool:
+        """See `Refining.refine`."""
+        self._done += 1
+        if self._found is None:
+            return False
+        return self._found.refine(self._asks, ahead=isinstance(self, Fillable), sketch=self.sketch)
+
+    def _asks(self, column: int) -> Sequence[Ask]:
+        raise NotImplementedError
+
+
+class _FillableFit(QuantileFit):
+    """One that may learn from data with gaps, ahead of the imputer that fills them."""
+
+    def fill(self, imputer: Any) -> None:
+        """See `Fillable.fill`."""
+        assert self._found is not None
+        values = np.asarray(imputer.statistics_, dtype=np.float64)
+        kept = np.arange(len(values))
+        if not imputer.keep_empty_features:
+            kept = np.flatnonzero(~np.isnan(values))
+        self._found.fill(values, kept)
+
+
+class RobustQuantiles(_FillableFit):
+    """Fits `sklearn.preprocessing.RobustScaler`.
+
+    Parameters
+    ----------
+    estimator : RobustScaler
+    """
+
+    sizes_wanted = 6
+
+    def __init__(self, estimator: Any) -> None:
+        super().__init__(estimator)
+        self._centers = bool(estimator.with_centering)
+        self._scales = bool(estimator.with_scaling)
+        low, high = estimator.quantile_range
+        if not 0 <= low <= high <= 100:
+            raise UnsupportedEstimatorError(
+                f"RobustScaler(quantile_range=({low}, {high})): give two percentages in order, "
+                "such as (25.0, 75.0)"
+            )
+        self._range: Ask = (np.array([low, high], dtype=np.float64) / 100, "linear")
+
+    def _check(self, X: Block, sample_weight: Any) -> None:
+        super()._check(X, sample_weight)
+        if hasattr(X, "indptr") and self._centers:
+            raise ValueError(
+                "centering would fill a sparse matrix; use RobustScaler(with_centering=False), "
+                "or MaxAbsScaler()"
+            )
+
+    def _asks(self, column: int) -> Sequence[Ask]:
+        return [MEDIAN] * self._centers + [self._range] * self._scales
+
+    def finish(self, estimator: Any, sample: Any) -> None:
+        """See `Accumulator.finish`."""
+        from scipy import stats
+        from sklearn.preprocessing._data import _handle_zeros_in_scale
+
+        found = self._found
+        assert found is not None
+        estimator.fit(blank_like(sample))
+        columns = range(len(found.columns))
+        if estimator.with_centering:
+            centers = [found.median(column) for column in columns]
+            estimator.center_ = np.array(centers, dtype=found.order.dtype)
+        if estimator.with_scaling:
+            ends = np.array([found.at(column, self._range) for column in columns]).reshape(-1, 2)
+            scale = _handle_zeros_in_scale(ends[:, 1] - ends[:, 0], copy=False)
+            if estimator.unit_variance:
+                low, high = (stats.norm.ppf(end / 100.0) for end in estimator.quantile_range)
+                scale = scale / (high - low)
+            estimator.scale_ = scale
+
+
+class Landmarks(_FillableFit):
+    """Fits `sklearn.preprocessing.QuantileTransformer`, from all rows whatever ``subsample`` is.
+
+    Parameters
+    ----------
+    estimator : QuantileTransformer
+    """
+
+    def __init__(self, estimator: Any) -> None:
+        super().__init__(estimator)
+        if estimator.ignore_implicit_zeros:
+            raise UnsupportedEstimatorError(
+                "QuantileTransformer(ignore_implicit_zeros=True) cannot be fitted from chunks, for "
+                "zeros that are not stored count here; use ignore_implicit_zeros=False"
+            )
+        most = estimator.subsample
+        if most is not None and estimator.n_quantiles > most:
+            raise UnsupportedEstimatorError(
+                f"QuantileTransformer(n_quantiles={estimator.n_quantiles}, subsample={most}): "
+                "scikit-learn takes no more quantiles than it samples rows; use subsample=None"
+            )
+        self._quantiles = int(estimator.n_quantiles)
+        self.sizes_wanted = 2 * self._quantiles
+
+    def _check(self, X: Block, sample_weight: Any) -> None:
+        super()._check(X, sample_weight)
+        if hasattr(X, "indptr") and (X.data < 0).any():
+            raise ValueError(
+                "QuantileTransformer takes no negative values in a sparse matrix; use "
+                "MaxAbsScaler(), or a dense matrix"
+            )
+
+    @property
+    def _landmarks(self) -> Ask:
+        assert self._found is not None
+        references = np.linspace(0, 1, max(1, min(self._quantiles, self._found.order.rows)))
+        # Through percent, as scikit-learn goes: that may round.
+        return references * 100 / 100, "linear"
+
+    def _asks(self, column: int) -> Sequence[Ask]:
+        return [self._landmarks]
+
+    def finish(self, estimator: Any, sample: Any) -> None:
+        """See `Accumulator.finish`."""
+        found = self._found
+        assert found is not None
+        estimator.fit(blank_like(sample))
+        ask = self._landmarks
+        estimator.n_quantiles_ = len(ask[0])
+        estimator.references_ = np.linspace(0, 1, len(ask[0]), endpoint=True)
+        quantiles = np.empty((len(ask[0]), len(found.columns)))
+        for column in range(len(found.columns)):
+            quantiles[:, column] = found.at(column, ask)
+        estimator.quantiles_ = quantiles
