@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from streamlearn.learn.classes import ClassCodes
 
-__all__ = ["ClassMoments", "by_class"]
+__all__ = ["ClassMoments", "by_cell", "by_class"]
 
 Floats = NDArray[np.float64]
 
@@ -25,6 +25,21 @@ def by_class(label: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.in
     found = label[order]
     starts = np.flatnonzero(np.concatenate([[True], found[1:] != found[:-1]]))
     return order, starts, found[starts]
+
+
+def by_cell(
+    key: NDArray[np.int64], cells: int
+) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
+    """Return which cells there are, where each first stands, and the place of each key in them."""
+    if cells > 4 * len(key):
+        return np.unique(key, return_index=True, return_inverse=True)
+    found = np.flatnonzero(np.bincount(key, minlength=cells))
+    place_of = np.zeros(cells, dtype=np.int64)
+    place_of[found] = np.arange(len(found))
+    place = place_of[key]
+    first = np.empty(len(found), dtype=np.int64)
+    first[place[::-1]] = np.arange(len(key))[::-1]
+    return found, first, place
 
 
 class ClassMoments:
@@ -88,10 +103,10 @@ class ClassMoments:
             return
         column = X.indices.astype(np.int64)
         values = X.data.astype(np.float64)
-        seen, first = np.unique(column, return_index=True)
+        seen, first, _ = by_cell(column, self._columns)
         self._anchor(seen, values[first])
         key = np.repeat(label, np.diff(X.indptr)) * self._columns + column
-        cell, first, place = np.unique(key, return_index=True, return_inverse=True)
+        cell, first, place = by_cell(key, self._columns * len(self.rows))
         count = np.bincount(place).astype(np.float64)
         deviation = values - values[first][place]
         off = np.bincount(place, deviation) / count

@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from streamlearn.learn.class_moments import by_cell
+
 __all__ = ["CrossMoments"]
 
 Floats = NDArray[np.float64]
@@ -87,7 +89,7 @@ class CrossMoments:
             return
         self._add_target(y)
         values = X.data.astype(np.float64)
-        cell, first, place = np.unique(X.indices, return_index=True, return_inverse=True)
+        cell, first, place = by_cell(X.indices.astype(np.int64), self._columns)
         self._anchor(cell, values[first])
         if not len(cell):
             return

@@ -219,9 +219,7 @@ class TargetGroups:
         if self._values is not None and self._cells is not None:
             parts = [(self._values, self._cells), *parts]
         starts = np.cumsum([0, *(len(values) for values, _ in parts)]) * self._folds
-        encoded = pa.concat_arrays([values for values, _ in parts]).dictionary_encode(
-            null_encoding="encode"
-        )
+        encoded = _concat([values for values, _ in parts]).dictionary_encode(null_encoding="encode")
         place = np.asarray(encoded.indices, dtype=np.int64)
         cells = Cells.concat([cells for _, cells in parts])
         lengths = [len(cells.group) for _, cells in parts]
@@ -255,3 +253,12 @@ class TargetGroups:
         """Bytes a value takes while an encoder is fitted with it, and in the encoder."""
         length = self._text_bytes // max(1, len(self))
         return 270 + 2 * length, 150 + 2 * length
+
+
+def _concat(parts: list[pa.Array]) -> pa.Array:
+    """Put values one below the other; a block of objects that are all missing has no type."""
+    kinds = {part.type for part in parts if not pa.types.is_null(part.type)}
+    if len(kinds) == 1:
+        kind = kinds.pop()
+        parts = [part.cast(kind) if pa.types.is_null(part.type) else part for part in parts]
+    return pa.concat_arrays(parts)
