@@ -13,6 +13,7 @@ from streamlearn.learn.imputing import ImputerStatistics
 from streamlearn.learn.nested import Chain, Columns
 from streamlearn.learn.registry import Exact, Stateless, find_recipe, refuse
 from streamlearn.prepare.frame import blank_frame
+from streamlearn.prepare.text import iterates
 
 __all__ = ["parse"]
 
@@ -74,12 +75,35 @@ def _parse_columns(estimator: Any, schema: Schema | None, path: str) -> Columns:
     for name, step, chosen in estimator.transformers:
         columns, scalar = _resolve(chosen, frame, keys, f"{path}.{name}" if path else name)
         taken |= set(columns)
+        if not scalar:
+            _refuse_frame(step, columns, _join(path, name))
         branches.append((name, _branch(step, schema, columns, _join(path, name)), columns, scalar))
     rest = [key for key in keys if key not in taken]
     if rest:
         step = _branch(estimator.remainder, schema, rest, _join(path, "remainder"))
         branches.append(("remainder", step, rest, False))
     return Columns(path or "columns", estimator, branches, schema)
+
+
+def _refuse_frame(step: Any, columns: list[Any], path: str) -> None:
+    """Refuse what would iterate over a frame, as its rows: scikit-learn gives it the names."""
+    while hasattr(step, "steps") and step.steps:
+        step = step.steps[0][1]
+    if not iterates(step):
+        return
+    if hasattr(step, "build_analyzer"):
+        how = "give each column a vectorizer of its own"
+        if len(columns) == 1:
+            how = f"write {columns[0]!r} instead of {columns!r}"
+    else:
+        how = (
+            "use it as the first step of a pipeline over the table, without ColumnTransformer, or "
+            "put FunctionTransformer(lambda frame: frame.to_dict('records')) before it"
+        )
+    raise UsageError(
+        f"step {path!r} ({type(step).__name__}) takes one row after the other, and of several "
+        f"columns scikit-learn would give it their names; {how}"
+    )
 
 
 def _join(path: str, name: str) -> str:

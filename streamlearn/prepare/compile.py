@@ -13,7 +13,7 @@ from streamlearn.prepare.dates import DateFeatures, DatesKernel
 from streamlearn.prepare.elementwise import ElementwiseKernel, FillKernel, compile_elementwise
 from streamlearn.prepare.encode import OneHotKernel, OrdinalKernel
 from streamlearn.prepare.records import compile_records
-from streamlearn.prepare.text import TextKernel
+from streamlearn.prepare.text import TextKernel, iterates
 
 __all__ = ["chain", "compile_transformer"]
 
@@ -53,9 +53,13 @@ def compile_transformer(
         return TextKernel(estimator)
     if isinstance(estimator, DictVectorizer | FeatureHasher):
         return compile_records(estimator)
-    if changes_output(estimator):
-        return EstimatorKernel(estimator)
     kind = type(estimator)
+    if changes_output(estimator):
+        if kind is Pipeline and iterates(estimator.steps[0][1]):
+            steps = [step for _, step in estimator.steps if step not in (None, "passthrough")]
+            first = compile_transformer(steps[0], schema, known)
+            return ChainKernel([first, *(EstimatorKernel(step) for step in steps[1:])])
+        return EstimatorKernel(estimator)
     if kind is Pipeline:
         return _compile_pipeline(estimator, schema, known)
     if kind is ColumnTransformer and schema is not None:
