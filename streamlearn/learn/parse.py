@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from streamlearn.chunk import Schema
-from streamlearn.errors import SchemaError
+from streamlearn.errors import SchemaError, UsageError
 from streamlearn.learn.graph import Leaf, Node
 from streamlearn.learn.imputing import ImputerStatistics
 from streamlearn.learn.nested import Chain, Columns, Picked, Union
@@ -16,6 +16,7 @@ from streamlearn.learn.registry import Exact, Fallback, Learner, find_recipe, re
 from streamlearn.learn.seeding import seed_params
 from streamlearn.learn.sequential import learns_classes
 from streamlearn.prepare.frame import blank_frame
+from streamlearn.prepare.text import iterates
 
 __all__ = ["parse"]
 
@@ -167,6 +168,8 @@ def _pick_columns(
     for name, step, chosen in estimator.transformers:
         columns, scalar = _resolve(chosen, frame, keys, _join(path, name))
         taken |= set(columns)
+        if not scalar:
+            _refuse_frame(step, columns, _join(path, name))
         node = step if nodes is None else nodes[name] if columns else "drop"
         branches.append((name, node, columns, scalar))
     rest = [key for key in keys if key not in taken]
@@ -174,6 +177,27 @@ def _pick_columns(
         node = estimator.remainder if nodes is None else nodes["remainder"]
         branches.append(("remainder", node, rest, False))
     return branches
+
+
+def _refuse_frame(step: Any, columns: list[Any], path: str) -> None:
+    """Refuse what would iterate over a frame, as its rows: scikit-learn gives it the names."""
+    while hasattr(step, "steps") and step.steps:
+        step = step.steps[0][1]
+    if not iterates(step):
+        return
+    if hasattr(step, "build_analyzer"):
+        how = "give each column a vectorizer of its own"
+        if len(columns) == 1:
+            how = f"write {columns[0]!r} instead of {columns!r}"
+    else:
+        how = (
+            "use it as the first step of a pipeline over the table, without ColumnTransformer, or "
+            "put FunctionTransformer(lambda frame: frame.to_dict('records')) before it"
+        )
+    raise UsageError(
+        f"step {path!r} ({type(step).__name__}) takes one row after the other, and of several "
+        f"columns scikit-learn would give it their names; {how}"
+    )
 
 
 def _join(path: str, name: str) -> str:

@@ -25,8 +25,10 @@ _TIMES_BYTES = 62
 """Of a term in the tables of counts, beside its text, while one of them grows (measured)."""
 _FINISH_BYTES = 160
 """Of a term while it gets its place in alphabetical order (measured)."""
-_KEPT_BYTES = 115
-"""Of a term in the fitted vectorizer, beside its text (measured)."""
+_KEPT_BYTES = 110
+_PAGE_BYTES = 8
+"""Of a term that is kept, and of any, beside its text (measured): texts that go leave their pages
+with Python, which gives them to other objects, and seldom back to the system."""
 
 
 class Vocabulary:
@@ -155,7 +157,7 @@ class Vocabulary:
                 kept,
                 self._term_bytes + table_bytes * terms,
                 _FINISH_BYTES * terms,
-                self._term_bytes * kept // max(1, terms) + _KEPT_BYTES * kept,
+                self._term_bytes + _PAGE_BYTES * terms + _KEPT_BYTES * kept,
             )
         ]
 
@@ -204,7 +206,7 @@ class Vocabulary:
             )
         terms = list(self._in)
         if not kept.all():
-            terms = _copied([term for term, keep in zip(terms, kept.tolist(), strict=True) if keep])
+            terms = [term for term, keep in zip(terms, kept.tolist(), strict=True) if keep]
         order = _alphabetical(terms)
         place = np.empty(len(terms), dtype=np.int64)
         place[order] = np.arange(len(terms))
@@ -267,15 +269,6 @@ class Vocabulary:
 
 def _alphabetical(terms: list[Any]) -> NDArray[np.int64]:
     return np.array(sorted(range(len(terms)), key=terms.__getitem__), dtype=np.int64)
-
-
-def _copied(terms: list[Any]) -> list[Any]:
-    """Return texts that do not lie between those that go: few would keep the memory of all."""
-    if not all(type(term) is str for term in terms):
-        return terms
-    return [
-        term.encode("utf-8", "surrogatepass").decode("utf-8", "surrogatepass") for term in terms
-    ]
 
 
 def _sum_dtype(dtype: Any) -> np.dtype[Any]:

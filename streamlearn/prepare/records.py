@@ -164,7 +164,7 @@ class RecordsKernel:
             if self._takes(records):
                 return self._apply_columns(records)
             records = to_frame(records).to_dict("records")
-        return self._estimator.transform(records)
+        return _with_short_indices(self._estimator.transform(records))
 
     def _takes(self, batch: pa.RecordBatch) -> bool:
         """Whether the columns can be worked on whole."""
@@ -175,6 +175,13 @@ class RecordsKernel:
 
     def _apply_columns(self, batch: pa.RecordBatch) -> Any:
         raise NotImplementedError
+
+
+def _with_short_indices(X: Any) -> Any:
+    """Return a CSR matrix with 32-bit indices: with others, as they come, no model would learn."""
+    if hasattr(X, "indptr") and X.nnz < 2**31:
+        X.indices, X.indptr = X.indices.astype(np.int32), X.indptr.astype(np.int32)
+    return X
 
 
 def refuse_column(name: str, kind: pa.DataType, step: str) -> CellError:

@@ -15,7 +15,7 @@ from streamlearn.chunk import Block
 from streamlearn.errors import CellError
 from streamlearn.prepare.base import Rows
 
-__all__ = ["TextKernel", "column_name", "refused", "texts_of"]
+__all__ = ["TextKernel", "column_name", "iterates", "refused", "texts_of"]
 
 
 def texts_of(X: Block, vectorizer: Any) -> list[Any]:
@@ -75,6 +75,15 @@ def texts_of(X: Block, vectorizer: Any) -> list[Any]:
             "drop_missing=True, or put a text in their place with derive=",
         )
     return texts
+
+
+def iterates(estimator: Any) -> bool:
+    """Whether a transformer takes rows one after the other, and a frame for its columns' names."""
+    from sklearn.feature_extraction import DictVectorizer, FeatureHasher
+    from sklearn.feature_extraction.text import CountVectorizer, HashingVectorizer
+
+    kinds = CountVectorizer | HashingVectorizer | DictVectorizer | FeatureHasher
+    return isinstance(estimator, kinds)
 
 
 def column_name(X: Block) -> str:
