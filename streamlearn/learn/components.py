@@ -170,9 +170,7 @@ def _solver(estimator: Any, rows: int, columns: int, *, is_sparse: bool) -> tupl
         if rows < columns:
             raise ValueError(f"n_components='mle' needs as many rows as columns, not {shape}")
     elif not lowest <= count <= highest:
-        raise ValueError(
-            f"n_components={count} must be between {lowest} and {highest} for {shape}"
-        )
+        raise ValueError(f"n_components={count} must be between {lowest} and {highest} for {shape}")
     return solver, count
 
 

@@ -162,9 +162,9 @@ def eigen(matrix: Matrix) -> tuple[NDArray[np.float64], Matrix]:
     """
     from scipy.linalg import eigh
 
-    values, vectors = eigh(
-        matrix, lower=True, overwrite_a=True, check_finite=False, driver="evd"
-    )
+    if not np.isfinite(np.diag(matrix)).all():
+        raise ValueError("the squares of the values overflow; scale the columns first")
+    values, vectors = eigh(matrix, lower=True, overwrite_a=True, check_finite=False, driver="evd")
     values, rows = np.maximum(values[::-1], 0.0), np.ascontiguousarray(vectors.T[::-1])
     size = np.abs(rows)
     first = (size >= size.max(axis=1, keepdims=True) * (1 - 1e-12)).argmax(axis=1)

@@ -70,7 +70,11 @@ class Anchors:
             log,
             np.sign(log) * np.expm1(np.abs(log)),
             np.where(below, 2 - high, np.where(above, lowest, np.maximum(2 - high, low))),
-            np.where(below, np.minimum(2 - low, highest), np.where(above, high, np.minimum(2 - low, high))),
+            np.where(
+                below,
+                np.minimum(2 - low, highest),
+                np.where(above, high, np.minimum(2 - low, high)),
+            ),
             1.0,
         )
 

@@ -181,7 +181,12 @@ SPARSE = sparse.random(200, 12, 0.3, format="csr", random_state=0, dtype=np.floa
 def test_sparse_rows_are_taken_as_they_are(step):
     found = sl.fit(step, SPARSE, chunk_size=7).estimator
     reference = clone(step).fit(SPARSE)
-    for name in ("components_", "explained_variance_", "explained_variance_ratio_", "singular_values_"):
+    for name in (
+        "components_",
+        "explained_variance_",
+        "explained_variance_ratio_",
+        "singular_values_",
+    ):
         np.testing.assert_allclose(getattr(found, name), getattr(reference, name), 1e-9, 1e-11)
     np.testing.assert_allclose(found.transform(SPARSE), reference.transform(SPARSE), 1e-8, 1e-10)
 
@@ -197,6 +202,7 @@ def test_sparse_rows_are_taken_as_they_are(step):
         (FactorAnalysis(), SPARSE, "TruncatedSVD"),
         (TruncatedSVD(7), MIXED, "at most 6"),
         (FactorAnalysis(noise_variance_init=[1.0]), MIXED, "noise_variance_init"),
+        (PCA(), MIXED * 1e200, "scale the columns"),
     ],
 )
 def test_what_cannot_be_is_said(step, data, message):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pandas as pd
 import pyarrow as pa
@@ -11,7 +13,7 @@ from hypothesis import strategies as st
 from scipy import sparse, stats
 from sklearn.base import clone
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
-from sklearn.feature_selection import SelectKBest
+from sklearn.feature_selection import SelectKBest, f_regression
 from sklearn.kernel_approximation import (
     AdditiveChi2Sampler,
     Nystroem,
@@ -75,7 +77,9 @@ def test_a_shape_is_all_it_takes(parity, step, data):
 @pytest.mark.parametrize("step", [*SHAPES, *STATELESS], ids=str)
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])
 def test_a_matrix_will_do_as_well(parity, step, dtype):
-    parity.check(step, MATRIX.astype(dtype), rtol=1e-12, atol=1e-12 if dtype is np.float64 else 1e-6)
+    parity.check(
+        step, MATRIX.astype(dtype), rtol=1e-12, atol=1e-12 if dtype is np.float64 else 1e-6
+    )
 
 
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])
@@ -125,19 +129,24 @@ def test_components_by_the_number_of_rows(kind):
         sl.fit(kind(eps=0.1), X)
 
 
-@pytest.mark.parametrize("step", [SHAPES[0], SHAPES[4]])
+@pytest.mark.parametrize("step", [SHAPES[0], SHAPES[-1]])
 def test_a_cell_that_is_no_number_is_named(step):
     with pytest.raises(DataError, match=r"(?s)row 3.*missing"):
         sl.fit(step, np.array([[1.0, 2], [3, 4], [5, 6], [np.nan, 8]]))
 
 
 def test_all_rows_are_landmarks_where_they_are_few(parity):
-    for step in (Nystroem(n_components=ROWS, random_state=0), Nystroem(n_components=500, random_state=0)):
+    for step in (
+        Nystroem(n_components=ROWS, random_state=0),
+        Nystroem(n_components=500, random_state=0),
+    ):
         parity.check(step, TABLES["float64"], rtol=1e-9, atol=1e-9)
         parity.check(step, MATRIX, rtol=1e-9, atol=1e-9)
 
 
-@pytest.mark.parametrize("kernel", ["rbf", "linear", "poly", "cosine", "chi2", "sigmoid", "laplacian"])
+@pytest.mark.parametrize(
+    "kernel", ["rbf", "linear", "poly", "cosine", "chi2", "sigmoid", "laplacian"]
+)
 def test_landmarks_are_rows_by_their_numbers(kernel):
     step = Nystroem(kernel, n_components=9, random_state=4)
     fits = [
@@ -170,7 +179,7 @@ def test_a_seed_of_ones_own_is_not_drawn_from():
 
 def blocks_of(X, cuts):
     edges = [0, *sorted(cuts), X.shape[0]]
-    for start, stop in zip(edges[:-1], edges[1:], strict=True):
+    for start, stop in itertools.pairwise(edges):
         yield np.arange(start, stop), X[start:stop]
 
 
@@ -244,12 +253,12 @@ def test_any_transformer_is_fitted_on_a_sample():
     frame = pd.DataFrame({"a": MATRIX[:, 0], "b": MATRIX[:, 1] + y})
     batch = pa.RecordBatch.from_pandas(frame)
     parts = [(batch.slice(0, 50), y[:50]), (batch.slice(50), y[50:])]
-    step = SelectKBest(k=1)
+    step = SelectKBest(f_regression, k=1)
     made = [SampleFit(step, rows=30, seed=1) for _ in parts]
     total, found = fit_from(made, parts, frame.head(8), step)
     assert (total.rows_sampled, total.rows_seen) == (30, ROWS)
     chosen = np.sort(np.argsort(row_hash(np.arange(ROWS), 1))[:30])
-    reference = SelectKBest(k=1).fit(frame.iloc[chosen], y[chosen])
+    reference = SelectKBest(f_regression, k=1).fit(frame.iloc[chosen], y[chosen])
     np.testing.assert_allclose(found.scores_, reference.scores_)
     assert list(found.feature_names_in_) == ["a", "b"]
     assert SampleFit(LinearDiscriminantAnalysis()).needs_target
@@ -260,7 +269,7 @@ def test_any_transformer_is_fitted_on_a_sample():
 def test_blocks_of_any_kind_are_sampled(kind):
     make = {
         "array": lambda X: X,
-        "frame": lambda X: pd.DataFrame(X),
+        "frame": pd.DataFrame,
         "sparse": sparse.csr_matrix,
         "series": lambda X: pd.Series(X[:, 0]),
         "list": lambda X: list(X[:, 0]),
