@@ -33,6 +33,13 @@ class PowerLikelihood:
     Parameters
     ----------
     estimator : PowerTransformer
+
+    Notes
+    -----
+    Lambdas are those of scikit-learn to the precision of its search (1e-6), and found at least as
+    likely. They differ where its search is led by rounding: a column far from zero relative to
+    its spread (years, say), which a strongly negative lambda would turn into one number. There
+    Yeo-Johnson ends where the transformed column still varies (`Anchors.yeo_johnson`).
     """
 
     def __init__(self, estimator: Any) -> None:

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import sparse, stats
-from sklearn.base import clone
+from sklearn.base import BaseEstimator, TransformerMixin, clone
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from sklearn.feature_selection import SelectKBest, f_regression
 from sklearn.kernel_approximation import (
@@ -33,6 +33,7 @@ from sklearn.random_projection import GaussianRandomProjection, SparseRandomProj
 
 import streamlearn as sl
 from streamlearn.errors import DataError, UnsupportedEstimatorError
+from streamlearn.learn.registry import Exact, _registered
 from streamlearn.learn.reservoir import LandmarkSample, RowReservoir, SampleFit, row_hash
 from streamlearn.plan.holdout import held_out
 
@@ -297,3 +298,28 @@ def test_few_rows_are_all_sampled():
         np.testing.assert_array_equal(
             found.transform(MATRIX[:5]), clone(step).fit(MATRIX).transform(MATRIX[:5])
         )
+
+
+class Spread(TransformerMixin, BaseEstimator):
+    """A transformer nobody has an accumulator for."""
+
+    def fit(self, X, y=None):
+        self.rows_, self.range_ = len(X), np.ptp(np.asarray(X), axis=0)
+        return self
+
+    def transform(self, X):
+        return np.asarray(X) / self.range_
+
+
+@pytest.mark.parametrize("kind", ["table", "matrix"])
+def test_a_sample_is_the_same_however_rows_are_read(parity, monkeypatch, kind):
+    monkeypatch.setitem(_registered, Spread, Exact(lambda step: SampleFit(step, rows=25)))
+    chosen = np.sort(np.argsort(row_hash(np.arange(ROWS), 0))[:25])
+    data = TABLES["float64"] if kind == "table" else MATRIX
+    for layout in ("one", "groups", "files"):
+        for chunk_size, threads in [(1, 3), (7, 1), (1000, 3)]:
+            found = sl.fit(
+                Spread(), parity.source(data, layout), chunk_size=chunk_size, threads=threads
+            ).estimator
+            assert found.rows_ == 25
+            np.testing.assert_array_equal(found.range_, np.ptp(MATRIX[chosen], axis=0))
