@@ -66,7 +66,9 @@ def maximise(
     before = -np.inf
     for _ in range(most):
         scale = np.sqrt(found.noise) + _SMALL
-        squares, vectors = eigen(np.asfortranarray(covariance / np.multiply.outer(scale, scale)))
+        scaled = covariance / scale[:, None]
+        scaled /= scale
+        squares, vectors = eigen(scaled)
         # As many as the rows have; of the columns' own rounding nothing is a factor.
         squares, vectors = np.maximum(squares[:rows], np.finfo(np.float64).tiny), vectors[:rows]
         kept, rest = squares[:count], squares[count:].sum()

@@ -16,17 +16,18 @@ from numpy.typing import NDArray
 from streamlearn.chunk import Block
 from streamlearn.errors import CellError
 from streamlearn.learn.base import column_names
-from streamlearn.learn.moments import Moments, refuse_infinite
-from streamlearn.learn.powers import Anchors, Floats, power
+from streamlearn.learn.likelihood import BINS, Extremes, Histogram, Slopes
+from streamlearn.learn.moments import refuse_infinite
+from streamlearn.learn.powers import Anchors, Floats
 from streamlearn.learn.replay import frame_like, matrix_of
 
 __all__ = ["PowerLikelihood"]
 
-_BINS = 512
 _NEWTON = 6
 """Passes of Newton's method at most; two or three are usual."""
 
 
+<<<<<<< HEAD
 class _Extremes:
     """Pass 1: what values there are."""
 
@@ -199,21 +200,30 @@ class _Slopes:
         return np.where(done, self.lambdas, aim.astype(dtype).astype(np.float64))
 
 
+=======
+>>>>>>> b09485e126e5e359d1d5ebc8c72a9a3d4ff08216
 class PowerLikelihood:
     """Fits `sklearn.preprocessing.PowerTransformer`.
 
     Parameters
     ----------
     estimator : PowerTransformer
+
+    Notes
+    -----
+    Lambdas are those of scikit-learn to the precision of its search (1e-6), and found at least as
+    likely. They differ where its search is led by rounding: a column far from zero relative to
+    its spread (years, say), which a strongly negative lambda would turn into one number. There
+    Yeo-Johnson ends where the transformed column still varies (`Anchors.yeo_johnson`).
     """
 
     def __init__(self, estimator: Any) -> None:
         self._method = estimator.method
         self._left = 2 + _NEWTON
         self._dtype: np.dtype[Any] = np.dtype(np.float64)
-        self._extremes: _Extremes | None = None
+        self._extremes: Extremes | None = None
         self._constant: NDArray[np.bool_] | None = None
-        self._state: _Extremes | _Histogram | _Slopes | None = None
+        self._state: Extremes | Histogram | Slopes | None = None
 
     @property
     def passes(self) -> int:
@@ -223,7 +233,7 @@ class PowerLikelihood:
     def planned_bytes(self, columns: int, rows: int) -> int:
         """See `Sized`: the histogram is the largest."""
         del rows
-        return columns * 8 * (2 * _BINS + 30)
+        return columns * 8 * (2 * BINS + 30)
 
     def update(self, X: Block, y: Any, sample_weight: Any) -> None:
         """See `Accumulator.update`."""
@@ -233,10 +243,10 @@ class PowerLikelihood:
         matrix = matrix_of(X)
         self._dtype = matrix.dtype
         if self._state is None:
-            self._state = _Extremes(column_names(X))
+            self._state = Extremes(column_names(X))
         if not len(matrix):
             return
-        if isinstance(self._state, _Extremes):
+        if isinstance(self._state, Extremes):
             refuse_infinite(matrix, X, "PowerTransformer")
             if self._method == "box-cox":
                 self._refuse_negative(matrix, X)
@@ -266,13 +276,13 @@ class PowerLikelihood:
         """See `Refining.refine`."""
         self._left -= 1
         state = self._state
-        if isinstance(state, _Extremes):
+        if isinstance(state, Extremes):
             return self._begin(state)
-        if isinstance(state, _Histogram):
+        if isinstance(state, Histogram):
             start = state.best().astype(self._dtype).astype(np.float64)
-            self._state = _Slopes(state._anchors, start)
+            self._state = Slopes(state.anchors, start)
             return True
-        assert isinstance(state, _Slopes)
+        assert isinstance(state, Slopes)
         assert self._constant is not None
         better = np.where(self._constant, state.lambdas, state.better(self._dtype))
         if self._left <= 0 or (better == state.lambdas).all():
@@ -281,7 +291,7 @@ class PowerLikelihood:
         state.clear()
         return True
 
-    def _begin(self, found: _Extremes) -> bool:
+    def _begin(self, found: Extremes) -> bool:
         """Go from the extremes to the histogram, unless all columns are constant."""
         names = np.array(found.names, dtype=object)
         empty = found.moments.count == 0
@@ -302,7 +312,7 @@ class PowerLikelihood:
         else:
             rows = int(found.moments.total)
             anchors = Anchors.yeo_johnson(least, most, self._dtype, rows)
-        self._state = _Histogram(anchors, least, most)
+        self._state = Histogram(anchors, least, most)
         return True
 
     def finish(self, estimator: Any, sample: Any) -> None:
@@ -318,7 +328,7 @@ class PowerLikelihood:
         estimator.method = given
         lambdas = np.ones(len(constant))
         mean, variance = found.moments.mean, found.moments.variance
-        if isinstance(self._state, _Slopes):
+        if isinstance(self._state, Slopes):
             lambdas = np.where(constant, lambdas, self._state.lambdas)
             moved, spread = self._state.moments()
             mean, variance = np.where(constant, mean, moved), np.where(constant, variance, spread)

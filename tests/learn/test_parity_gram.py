@@ -96,6 +96,17 @@ def test_factors_are_those_of_lapack_but_for_their_signs(rotation, count, init):
     np.testing.assert_allclose(found.score(MIXED), reference.score(MIXED), rtol=1e-9)
 
 
+@pytest.mark.parametrize("count", [1, 3])
+def test_factors_of_fewer_rows_than_columns(count):
+    X = np.random.default_rng(5).normal(size=(8, 11)) * np.arange(1, 12)
+    step = FactorAnalysis(count, svd_method="lapack", max_iter=20)
+    found, reference = sl.fit(step, X).estimator, clone(step).fit(X)
+    np.testing.assert_allclose(found.loglike_, reference.loglike_, rtol=1e-9)
+    np.testing.assert_allclose(
+        abs(found.components_), abs(reference.components_), rtol=1e-7, atol=1e-9
+    )
+
+
 def test_factors_stop_where_they_are_told_to():
     step = FactorAnalysis(2, svd_method="lapack", max_iter=3, tol=0.0)
     found, reference = sl.fit(step, MIXED).estimator, clone(step).fit(MIXED)
@@ -166,6 +177,14 @@ def test_small_components_lose_the_square_of_their_share(condition):
     assert (lost <= 1e-13 + 1e-14 / (sizes / sizes[0]) ** 2).all(), lost
 
 
+def test_singular_vectors_of_offset_columns_keep_their_variance():
+    X = MIXED + 1e6
+    found = sl.fit(SVDS["two"], X).estimator
+    about = X.astype(np.longdouble) @ found.components_.T.astype(np.longdouble)
+    # What a projection of values this large keeps of their variance: 1e12 times less is noise.
+    np.testing.assert_allclose(found.explained_variance_, about.var(axis=0), rtol=1e-4)
+
+
 SPARSE = sparse.random(200, 12, 0.3, format="csr", random_state=0, dtype=np.float64)
 
 
@@ -202,6 +221,7 @@ def test_sparse_rows_are_taken_as_they_are(step):
         (FactorAnalysis(), SPARSE, "TruncatedSVD"),
         (TruncatedSVD(7), MIXED, "at most 6"),
         (FactorAnalysis(noise_variance_init=[1.0]), MIXED, "noise_variance_init"),
+        (PCA(), MIXED * 1e200, "scale the columns"),
     ],
 )
 def test_what_cannot_be_is_said(step, data, message):

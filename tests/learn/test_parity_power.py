@@ -149,6 +149,7 @@ def test_a_column_far_from_zero_is_not_faded_into_one_number(offset):
     assert (np.diff(out[ranks, 0]) >= 0).all()
 
 
+@pytest.mark.filterwarnings("ignore:overflow")
 @pytest.mark.parametrize("spread", [1e300, 1e-300])
 def test_no_size_of_numbers_overflows(spread):
     X = rng.exponential(size=(200, 1)) * spread

@@ -130,9 +130,7 @@ def test_quantiles_of_a_matrix_are_those_in_memory(parity, scaler, data):
 @pytest.mark.parametrize("keep", [False, True], ids=["drop", "keep"])
 @pytest.mark.parametrize("indicate", [False, True], ids=["plain", "indicator"])
 def test_medians_fill_as_in_memory_however_they_are_read(parity, indicate, keep):
-    imputer = SimpleImputer(
-        strategy="median", add_indicator=indicate, keep_empty_features=keep
-    )
+    imputer = SimpleImputer(strategy="median", add_indicator=indicate, keep_empty_features=keep)
     parity.check(imputer, GAPS, everywhere=True)
     parity.check(imputer, SINGLE)
     parity.check(imputer, MATRICES["int64"])
@@ -365,9 +363,7 @@ def test_a_pipeline_of_many_passes_is_that_in_memory(parity, tiny):
     draw = np.random.default_rng(12)
     values = draw.normal(size=(6000, 3))
     values[draw.random(values.shape) < 0.2] = np.nan
-    pipeline = make_pipeline(
-        SimpleImputer(strategy="median"), RobustScaler(), StandardScaler()
-    )
+    pipeline = make_pipeline(SimpleImputer(strategy="median"), RobustScaler(), StandardScaler())
     parity.check(pipeline, values, rtol=1e-11, atol=1e-11)
 
 
@@ -422,9 +418,7 @@ def test_few_rows_are_enough(parity):
     constant = pa.table({"a": [1.0, 1.0], "b": [1.0, 2.0]})
     parity.check(SplineTransformer(), constant)
     for strategy in ("uniform", "quantile", "kmeans"):
-        parity.check(
-            KBinsDiscretizer(2, strategy=strategy, quantile_method="linear"), constant
-        )
+        parity.check(KBinsDiscretizer(2, strategy=strategy, quantile_method="linear"), constant)
 
 
 @pytest.mark.parametrize(
