@@ -162,11 +162,8 @@ def eigen(matrix: Matrix) -> tuple[NDArray[np.float64], Matrix]:
     """
     from scipy.linalg import eigh
 
-<<<<<<< HEAD
-=======
     if not np.isfinite(np.diag(matrix)).all():
         raise ValueError("the squares of the values overflow; scale the columns first")
->>>>>>> b09485e126e5e359d1d5ebc8c72a9a3d4ff08216
     values, vectors = eigh(matrix, lower=True, overwrite_a=True, check_finite=False, driver="evd")
     values, rows = np.maximum(values[::-1], 0.0), np.ascontiguousarray(vectors.T[::-1])
     size = np.abs(rows)
