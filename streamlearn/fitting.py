@@ -21,6 +21,7 @@ from streamlearn.plan.demands import (
     learn_demand,
     output_bytes,
     save_demand,
+    statistics_demand,
     statistics_rows,
 )
 from streamlearn.plan.job import Job
@@ -129,6 +130,8 @@ class Fitting:
             sample = _with_columns(sample, found.sample)
             self._foresee(self.name, learning[0] if learning else [], found.state)
             steps.settle(sample, found.state)
+            if any(leaf.growth for leaf in (learning[0] if learning else [])):
+                self._check_later_passes(steps)
             first = False
 
     def _one_pass(self, learning: list[Leaf], steps: Node | None) -> Any:
@@ -263,6 +266,26 @@ class Fitting:
         self._revise(
             fit_into(self.job, demands, memory.limit_bytes, memory.reserved_bytes, memory.readers)
         )
+
+    def _check_later_passes(self, steps: Node) -> None:
+        """Check the budget for the passes of statistics to come, now that widths are known."""
+        job, memory = self.job, self.plan.memory
+        names = job.data.features.names
+        later = schedule(steps, classes_known=True)
+
+        def demands() -> list[Demand]:
+            found = []
+            for ahead, learning in enumerate(later, 1):
+                paths = {leaf.path for leaf in learning}
+                read = columns_for(steps, names, paths, False)
+                name = f"statistics, pass {self.number + ahead}"
+                found.append(statistics_demand(job, name, read, learning))
+            return found
+
+        if later:
+            self._revise(
+                fit_into(job, demands, memory.limit_bytes, memory.reserved_bytes, memory.readers)
+            )
 
     def _count_in(self, name: str, term: Term) -> None:
         """Add to the plan what a pass turned out to hold."""

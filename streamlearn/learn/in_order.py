@@ -62,9 +62,10 @@ class BatchLearning:
 
     def planned_bytes(self, columns: int, rows: int) -> int:
         """See `Sized.planned_bytes`: the batch, what it is put together from, and one held back."""
-        components = getattr(self._estimator, "n_components", None)
-        width = columns + (components if isinstance(components, int) else 0)
-        return 8 * (3 * min(rows, self._rows(columns)) * width + 4 * columns * width)
+        inner = getattr(self._estimator, "n_components", None) or columns
+        batch = min(rows, self._rows(columns))
+        # What the estimator is made of, a few times while it works, and its view of a batch.
+        return 8 * (3 * batch * columns + 4 * inner * columns + 2 * batch * inner)
 
     def merge(self, other: BatchLearning) -> None:
         """Never: all rows reach one state, in order."""

@@ -16,7 +16,7 @@ from streamlearn.learn.registry import Exact, Recipe
 from streamlearn.plan.job import Job
 from streamlearn.plan.memory import Demand, Term, block_rows
 from streamlearn.plan.order import plan_shuffle
-from streamlearn.plan.widths import has_unknown_width, output_width, width_into, widths
+from streamlearn.plan.widths import has_unknown_width, is_guessed, output_width, width_into, widths
 from streamlearn.score.progressive import SCORED_ROWS
 from streamlearn.source.base import ReaderCost
 
@@ -31,6 +31,8 @@ __all__ = [
     "statistics_rows",
 ]
 
+_MOST_GUESSED = 256
+"""Columns that a step is planned for where the steps before it have yet to count them."""
 _MLP_ROWS = 200
 """scikit-learn's own batch size of a neural network."""
 _ANSWER_BYTES = 64 << 20
@@ -89,9 +91,8 @@ def statistics_demand(
                 "blocks being accumulated",
                 max(1, job.threads - 1) * int(rows * (2 * cost.chunk_row_bytes + 24 * cells)),
             ),
-            Term(
-                "statistics", states * (200_000 + sum(_state_bytes(leaf, job) for leaf in learning))
-            ),
+            Term("statistics", states * 200_000),
+            *(_state_term(leaf, job, states) for leaf in learning),
             Term(
                 "profile of the columns",
                 states * profile_bytes(read, full=False)
@@ -107,13 +108,19 @@ def statistics_demand(
     )
 
 
-def _state_bytes(leaf: Leaf, job: Job) -> int:
-    """Return what one state of a step will hold, before it has grown."""
+def _state_term(leaf: Leaf, job: Job, states: int) -> Term:
+    """Return what the states of a step will hold, before they have grown."""
     columns = width_into(leaf, job)
+    if is_guessed(leaf, job):
+        # Checked once more when it is known; a guess is no reason to refuse.
+        columns = min(columns, _MOST_GUESSED)
     found = leaf.pending or leaf.make()
+    size = 400 * columns
     if isinstance(found, Sized):
-        return found.planned_bytes(columns, job.data.rows)
-    return 400 * columns
+        size = found.planned_bytes(columns, job.data.rows)
+    name = type(leaf.estimator).__name__
+    what = f"statistics of {leaf.path!r} ({name}, {columns:,} columns)"
+    return Term(what, size * (1 if leaf.in_order else states))
 
 
 def learn_demand(job: Job, batch: int, classes: int, *, known: bool) -> Demand:

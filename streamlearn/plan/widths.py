@@ -10,9 +10,10 @@ import numpy as np
 
 from streamlearn.learn.graph import Leaf, Node
 from streamlearn.learn.nested import Chain, Columns, Union
+from streamlearn.learn.schedule import waits_on
 from streamlearn.plan.job import Job
 
-__all__ = ["has_unknown_width", "output_width", "width_into", "widths"]
+__all__ = ["has_unknown_width", "is_guessed", "output_width", "width_into", "widths"]
 
 Given = tuple[int, float | None]
 """Columns, and values stored of a row where the matrix is sparse."""
@@ -41,6 +42,19 @@ def width_into(leaf: Leaf, job: Job) -> int:
         return len(leaf.schema)
     found = None if job.steps is None else _before(job.steps, leaf, len(job.data.features), job)
     return found if found is not None else len(job.data.features)
+
+
+def is_guessed(leaf: Leaf, job: Job) -> bool:
+    """Whether steps before it have yet to count how many columns it gets."""
+    if leaf.schema is not None or job.root is None:
+        return False
+    giver = waits_on(job.root, leaf)
+    return giver is not None and any(
+        type(other.estimator).__name__ in _GROWS
+        and not (other.fitted or other.growth)
+        and (other.path == giver or other.path.startswith(f"{giver}.") or giver == "columns")
+        for other in job.leaves()
+    )
 
 
 def _before(node: Node, leaf: Leaf, width: int, job: Job) -> int | None:
