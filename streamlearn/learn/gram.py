@@ -159,6 +159,15 @@ def eigen(matrix: Matrix) -> tuple[NDArray[np.float64], Matrix]:
     ----------
     matrix : array of shape (columns, columns)
         Symmetric, lower triangle; it is overwritten.
+
+    Examples
+    --------
+    >>> values, vectors = eigen(np.array([[2.0, 0.0], [-1.0, 2.0]], order="F"))
+    >>> values.round(9)
+    array([3., 1.])
+    >>> vectors.round(3)
+    array([[ 0.707, -0.707],
+           [ 0.707,  0.707]])
     """
     from scipy.linalg import eigh
 

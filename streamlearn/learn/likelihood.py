@@ -194,6 +194,10 @@ class Slopes:
         middle = (self.low + self.high) / 2
         aim = np.where((bend < 0) & np.isfinite(aim) & ~back, aim, middle)
         aim = np.where(np.isfinite(slope), aim, self.lambdas)
+        # Log is the transform for 0 (and for 2 below zero), where scikit-learn's way back from a
+        # lambda next to it loses its digits.
+        for pole in (0.0, 2.0):
+            aim = np.where(np.abs(aim - pole) < 1e-9, pole, aim)
         near = max(1e-9, float(np.finfo(dtype).eps))
         done = np.abs(aim - self.lambdas) <= near * np.maximum(1.0, np.abs(self.lambdas))
         return np.where(done, self.lambdas, aim.astype(dtype).astype(np.float64))

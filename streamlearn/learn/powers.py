@@ -133,6 +133,11 @@ def power(
     negative : array of bool
         Where the branch for values below zero is meant.
     derivatives : {0, 2}
+
+    Examples
+    --------
+    >>> power(np.array([2.0]), np.log1p(np.array([[3.0]])), np.array([[False]]))
+    [array([[7.5]])]
     """
     exponent, size = lambdas, t
     if negative.any():

@@ -193,3 +193,13 @@ def test_derivatives_are_those_of_the_transform(lam, t):
         np.testing.assert_allclose(
             (above - 2 * value + below) / step**2 / scale, second / scale, atol=1e-4
         )
+
+
+@pytest.mark.parametrize("method", ["yeo-johnson", "box-cox"])
+def test_a_log_is_found_to_be_one(method):
+    # Symmetric in logs, so that the best lambda is 0: next to it, the way back would be rounding.
+    logs = np.concatenate([values := rng.normal(size=200), -values]) + 6
+    X = (np.exp(logs) - (method == "yeo-johnson"))[:, None]
+    found = sl.fit(PowerTransformer(method=method), X).estimator
+    assert found.lambdas_.tolist() == [0.0]
+    np.testing.assert_allclose(found.inverse_transform(found.transform(X)), X, rtol=1e-10)
