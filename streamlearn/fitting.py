@@ -34,7 +34,7 @@ from streamlearn.result import Result
 from streamlearn.score.base import Score
 from streamlearn.score.classification import ClassificationScores
 from streamlearn.score.regression import RegressionScores
-from streamlearn.sizes import format_bytes
+from streamlearn.sizes import format_bytes, option_bytes
 from streamlearn.stream.epochs import Epochs, Stopping
 from streamlearn.stream.events import PassEnded, PassStarted, Warned
 from streamlearn.stream.governor import Governor
@@ -233,13 +233,13 @@ class Fitting:
             if not held or held <= room:
                 return
             most = max(grown, key=lambda item: item.state_bytes)
-            enough = -(-int((held - room + memory.limit_bytes) * 1.25) // 1_000_000)
+            enough = option_bytes((held - room + memory.limit_bytes) * 1.25)
             raise MemoryBudgetError(
                 f"column {most.column!r} has at least {most.count:,} {most.unit} after "
                 f"{rows_read:,} of {self.job.data.rows:,} rows, and what was counted so far "
                 f"holds {format_bytes(held)} where the budget of "
                 f"{format_bytes(memory.limit_bytes)} leaves {format_bytes(max(0, room))} for it; "
-                f"use more than memory_budget='{enough}MB' or --memory-budget {enough}MB, leave "
+                f"use more than memory_budget='{enough}' or --memory-budget {enough}, leave "
                 f"the column out, or {most.instead}"
             )
 

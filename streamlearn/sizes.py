@@ -6,7 +6,14 @@ import re
 
 from streamlearn.errors import UsageError
 
-__all__ = ["format_bytes", "format_rows", "format_seconds", "parse_bytes", "parse_rows"]
+__all__ = [
+    "format_bytes",
+    "format_rows",
+    "format_seconds",
+    "option_bytes",
+    "parse_bytes",
+    "parse_rows",
+]
 
 _UNITS = {
     "": 1,
@@ -105,6 +112,18 @@ def format_bytes(size: float) -> str:
     digits = 0 if value >= 99.95 or index == 0 else 1 if value >= 9.995 else 2
     number = f"{value:.{digits}f}"
     return f"{sign}{number.rstrip('0').rstrip('.') if '.' in number else number} {units[index]}"
+
+
+def option_bytes(size: float) -> str:
+    """Write bytes as an option takes them, rounded up: to MB, and from 10 GB on to GB.
+
+    Examples
+    --------
+    >>> option_bytes(472_300_000), option_bytes(1.948e12)
+    ('473MB', '1948GB')
+    """
+    unit, name = (10**9, "GB") if size >= 10**10 else (10**6, "MB")
+    return f"{-(-int(size) // unit)}{name}"
 
 
 def format_rows(rows: int) -> str:

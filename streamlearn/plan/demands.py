@@ -102,7 +102,10 @@ def statistics_demand(
         ),
         # The caller's thread has little to do in such a pass.
         further_readers=int(job.threads > 1 and len(job.data.fragments) >= job.threads),
-        remedy="fewer features",
+        remedy=(
+            "fewer features, or fewer columns from the steps before (max_features=, "
+            "max_categories=, SelectKBest)"
+        ),
         note=cost.note,
         most_rows=job.data.longest_rows,
     )

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from streamlearn.errors import MemoryBudgetError
-from streamlearn.sizes import format_bytes
+from streamlearn.sizes import format_bytes, option_bytes
 
 __all__ = ["Demand", "MemoryPlan", "Term", "block_rows", "plan_memory", "smallest_budget"]
 
@@ -249,13 +249,13 @@ def _does_not_fit(
     demands: Sequence[Demand], limit: int, reserved: int, floor: int, rows: int, slack: int
 ) -> MemoryBudgetError:
     # What the process holds differs by some MB from one start to the next.
-    enough = -(-floor * 103 // (100 * _MB))
+    enough = option_bytes(floor * 1.03)
     worst = max(demands, key=lambda demand: demand.total(rows, 1))
     largest = max(worst.terms(rows, 1), key=lambda term: term.size_bytes)
     return MemoryBudgetError(
         f"pass {worst.name!r} needs {format_bytes(worst.total(rows, 1) + slack)} "
         f"(most of it: {largest.what}, {format_bytes(largest.size_bytes)}), but the budget of "
         f"{format_bytes(limit)} less {format_bytes(reserved)} already in use by the process "
-        f"leaves {format_bytes(limit - reserved)}; use memory_budget='{enough}MB' or "
-        f"--memory-budget {enough}MB, or {worst.remedy}"
+        f"leaves {format_bytes(limit - reserved)}; use memory_budget='{enough}' or "
+        f"--memory-budget {enough}, or {worst.remedy}"
     )

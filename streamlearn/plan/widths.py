@@ -20,7 +20,7 @@ Given = tuple[int, float | None]
 
 _GUESSED_CATEGORIES = 64
 _GUESSED_TERMS = 100_000
-_TERMS_OF_A_TEXT = 100
+_BYTES_OF_A_WORD = 5
 _GROWS = ("CountVectorizer", "DictVectorizer", "OneHotEncoder", "TfidfVectorizer")
 _COMPONENTS = ("n_components", "n_clusters")
 
@@ -130,10 +130,10 @@ def _leaf_widths(leaf: Leaf, width: int, job: Job) -> Given:
         return known or width * _GUESSED_CATEGORIES, width if step.sparse_output else None
     if name in ("CountVectorizer", "TfidfVectorizer", "DictVectorizer"):
         most = getattr(step, "max_features", None) or _GUESSED_TERMS
-        stored = width if name == "DictVectorizer" else _TERMS_OF_A_TEXT
+        stored = width if name == "DictVectorizer" else _terms(leaf, job)
         return known or most, stored if getattr(step, "sparse", True) else None
     if name in ("HashingVectorizer", "FeatureHasher"):
-        return step.n_features, _TERMS_OF_A_TEXT if name == "HashingVectorizer" else width
+        return step.n_features, _terms(leaf, job) if name == "HashingVectorizer" else width
     if name == "KBinsDiscretizer" and step.encode == "onehot":
         bins = int(np.sum(step.n_bins)) if np.ndim(step.n_bins) else width * step.n_bins
         return known or bins, width
@@ -146,6 +146,16 @@ def _leaf_widths(leaf: Leaf, width: int, job: Job) -> Given:
         if isinstance(found, int | np.integer) and not isinstance(found, bool):
             return int(found), None
     return width, None
+
+
+def _terms(leaf: Leaf, job: Job) -> float:
+    """Estimate the terms of a text, which repeat as likely as not, from its length in the source."""
+    step = leaf.estimator
+    names = leaf.schema.names if leaf.schema is not None else job.data.features.names
+    length = job.data.cost([name for name in names if name in job.data.features]).chunk_row_bytes
+    shortest, longest = step.ngram_range
+    words = length if str(step.analyzer).startswith("char") else length / _BYTES_OF_A_WORD
+    return max(8.0, words * (longest - shortest + 1))
 
 
 def _bins(step: Any, width: int, job: Job) -> int:
