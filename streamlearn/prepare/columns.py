@@ -15,6 +15,7 @@ from streamlearn.prepare.base import ChainKernel, Kernel, PassthroughKernel, Row
 from streamlearn.prepare.elementwise import ElementwiseKernel
 from streamlearn.prepare.encode import OneHotKernel
 from streamlearn.prepare.frame import numbers, select, to_frame
+from streamlearn.prepare.stack import Slots, stack_csr, stack_slots
 
 __all__ = ["Branch", "ColumnsKernel"]
 
@@ -88,58 +89,30 @@ class ColumnsKernel:
             start += kernel.width
         return out
 
-    def _stack_sparse(self, X: Block, numbers_of: Rows) -> Block:
-        """Build the CSR matrix from one table of slots: (row, slot) -> column, value.
-
-        A dense branch fills a slot per column, a one-hot branch a slot per encoded column, so
-        that rows come out sorted without sorting; zeros are left out, as scipy leaves them out.
-        """
-        from scipy import sparse
-
-        parts: list[tuple[NDArray[np.int32], NDArray[Any] | None, int]] = []
+    def _stack_sparse(self, X: Block, rows: Rows) -> Block:
+        length = _length(X)
+        parts: list[Any] = []
+        slots: list[Slots] = []
         for branch in self.branches:
             encoder, before = _final_one_hot(branch.kernel)
             if encoder is not None:
                 taken = branch.take(X)
-                positions = encoder.positions(before.apply(taken, numbers_of) if before else taken)
-                parts.append((positions, None, encoder.width or 0))
+                positions = encoder.positions(before.apply(taken, rows) if before else taken)
+                slots.append((positions, None, encoder.width or 0, encoder.dtype))
                 continue
-            part = self._part(branch, X, numbers_of)
-            if hasattr(part, "indptr"):
-                return self._stack_any(X, numbers_of)
-            width = part.shape[1]
-            parts.append((np.arange(width, dtype=np.int32), np.asarray(part), width))
-        rows = _length(X)
-        slots = sum(positions.shape[-1] for positions, _, _ in parts)
-        kinds = [values.dtype for _, values, _ in parts if values is not None]
-        dtype = np.result_type(np.float64, *kinds)
-        columns = np.empty((rows, slots), dtype=np.int32)
-        data = np.empty((rows, slots), dtype=dtype)
-        present = np.ones((rows, slots), dtype=bool)
-        slot = offset = 0
-        for positions, values, width in parts:
-            here = slice(slot, slot + positions.shape[-1])
-            if values is None:
-                data[:, here] = 1
-                np.greater_equal(positions, 0, out=present[:, here])
-            else:
-                data[:, here] = values
-                np.not_equal(values, 0, out=present[:, here])
-            np.add(positions, offset, out=columns[:, here])
-            slot, offset = here.stop, offset + width
-        if present.all():
-            indptr = np.arange(0, rows * slots + 1, max(1, slots), dtype=np.int32)
-            parts_out = (data.ravel(), columns.ravel(), indptr)
-        else:
-            indptr = np.zeros(rows + 1, dtype=np.int32)
-            np.cumsum(present.sum(axis=1), out=indptr[1:])
-            parts_out = (data[present], columns[present], indptr)
-        return sparse.csr_matrix(parts_out, shape=(rows, offset))
-
-    def _stack_any(self, X: Block, rows: Rows) -> Block:
-        from scipy import sparse
-
-        return sparse.hstack([self._part(branch, X, rows) for branch in self.branches]).tocsr()
+            part = self._part(branch, X, rows)
+            if not hasattr(part, "tocsr"):
+                values = np.asarray(part)
+                width = values.shape[1]
+                slots.append((np.arange(width, dtype=np.int32), values, width, values.dtype))
+                continue
+            if slots:
+                parts.append(stack_slots(slots, length))
+                slots = []
+            parts.append(part.tocsr())
+        if slots:
+            parts.append(stack_slots(slots, length))
+        return stack_csr(parts)
 
 
 def _final_one_hot(kernel: Kernel) -> tuple[OneHotKernel | None, Kernel | None]:

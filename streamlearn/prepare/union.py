@@ -11,6 +11,7 @@ import pyarrow as pa
 from streamlearn.chunk import Block
 from streamlearn.prepare.base import Kernel, Rows
 from streamlearn.prepare.frame import numbers, to_frame
+from streamlearn.prepare.stack import stack_csr
 
 __all__ = ["FrameKernel", "UnionKernel"]
 
@@ -44,7 +45,7 @@ class UnionKernel:
         if any(hasattr(part, "tocsr") for part in parts):
             from scipy import sparse
 
-            return sparse.hstack(parts).tocsr()
+            return stack_csr([sparse.csr_matrix(part) for part in parts])
         return np.concatenate(parts, axis=1)
 
 
