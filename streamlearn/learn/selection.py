@@ -232,7 +232,9 @@ class _Correlation:
             numbers = y.astype(np.float64)
         except (ValueError, TypeError) as error:
             raise CellError(
-                0, "target", f"{y[:1].tolist()[0]!r} is no number, and {self._function} needs one; use f_classif"
+                0,
+                "target",
+                f"{y[:1].tolist()[0]!r} is no number, and {self._function} needs one; use f_classif",
             ) from error
         if hasattr(X, "indptr"):
             self._moments.add_sparse(X, numbers)
