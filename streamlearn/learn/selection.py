@@ -268,11 +268,11 @@ def _recognise(estimator: Any) -> tuple[str, dict[str, Any]]:
     """Return the name of a selector's score function, and its keywords."""
     from sklearn import feature_selection
 
-    function, options = estimator.score_func, {}
+    function, options = estimator.score_func, dict[str, Any]()
     if isinstance(function, partial):
         options = function.keywords if not function.args else {"": function.args}
         function = function.func
-    allowed = {
+    allowed: dict[str, set[str]] = {
         "f_classif": set(),
         "chi2": set(),
         "f_regression": {"center", "force_finite"},

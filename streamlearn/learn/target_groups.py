@@ -85,9 +85,9 @@ class Cells:
         size = int(key.max()) + 1
         if size > 4 * len(key) + 1024:
             present, key = np.unique(key, return_inverse=True)
-            count = np.bincount(key, self.count)
+            count = _sums(key, self.count, len(present))
         else:
-            count = np.bincount(key, self.count, minlength=size)
+            count = _sums(key, self.count, size)
             present = np.arange(size)
         safe = np.maximum(count, 1.0)
         if not spread:
@@ -99,10 +99,10 @@ class Cells:
         anchor = np.zeros(len(count))
         anchor[key[::-1]] = self.mean[::-1]
         deviation = self.mean - anchor[key]
-        off = np.bincount(key, self.count * deviation, minlength=len(count)) / safe
+        off = _sums(key, self.count * deviation, len(count)) / safe
         deviation -= off[key]
-        m2 = np.bincount(key, self.m2 + self.count * deviation**2, minlength=len(count))
-        rest = np.bincount(key, self.count * deviation, minlength=len(count))
+        m2 = _sums(key, self.m2 + self.count * deviation**2, len(count))
+        rest = _sums(key, self.count * deviation, len(count))
         m2 = np.maximum(m2 - rest * rest / safe, 0.0)
         kept = np.flatnonzero(count)
         found = present[kept]
@@ -253,6 +253,10 @@ class TargetGroups:
         """Bytes a value takes while an encoder is fitted with it, and in the encoder."""
         length = self._text_bytes // max(1, len(self))
         return 270 + 2 * length, 150 + 2 * length
+
+
+def _sums(key: Ints, values: Floats, length: int) -> Floats:
+    return np.bincount(key, values, minlength=length).astype(np.float64, copy=False)
 
 
 def _concat(parts: list[pa.Array]) -> pa.Array:

@@ -293,7 +293,7 @@ class _Encoder:
     def _spread(self, cells: Cells, size: int) -> tuple[Floats, Floats, Floats]:
         """Return counts, means and squared deviations of each category and output."""
         group = cells.group // self._folds
-        count = np.bincount(group, cells.count, minlength=size)[:, None]
+        count: Floats = np.bincount(group, cells.count, minlength=size).astype(np.float64)[:, None]
         safe = np.maximum(count, 1.0)
         if self._classes:
             # A class is 1 in its rows, 0 in all others.

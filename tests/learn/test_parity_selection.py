@@ -42,7 +42,7 @@ CLASSES = {
     "bool": rng.random(ROWS) < 0.3,
     "floats": rng.integers(0, 4, ROWS).astype(float),
 }
-X = rng.normal(size=(ROWS, 6)) + [0, 1, 5, 0, 0, 20]
+X = rng.normal([0, 1, 5, 0, 0, 20], size=(ROWS, 6))
 X[:, 3] += CLASSES["two"]
 NUMBERS = {
     "float": X[:, 0] / 2 + rng.normal(size=ROWS) + 10,
@@ -180,8 +180,8 @@ def test_an_offset_costs_no_digit_of_the_correlation(offset):
     square = sum((v - mean_a) ** 2 for v in a) * sum((w - mean_b) ** 2 for w in b)
     expected = float(cross) / float(square) ** 0.5
     matrix = (column + offset)[:, None]
-    for given in (matrix, sparse.csr_matrix(matrix)):
-        found = learn(SelectKBest(r_regression, k=1), given, y + offset).scores_[0]
+    for block in (matrix, sparse.csr_matrix(matrix)):
+        found = learn(SelectKBest(r_regression, k=1), block, y + offset).scores_[0]
         assert found == pytest.approx(expected, rel=1e-12)
 
 
