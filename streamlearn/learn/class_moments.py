@@ -53,10 +53,9 @@ class ClassMoments:
     --------
     >>> moments = ClassMoments(1)
     >>> moments.add(np.array([[1.0], [3.0], [5.0]]), np.array(["a", "a", "b"]))
-    >>> moments.result()
-    (array([2., 1.]), array([[2.],
-           [5.]]), array([[2.],
-           [0.]]))
+    >>> rows, mean, m2 = moments.result()
+    >>> rows, (mean + moments.shift).ravel(), m2.ravel()
+    (array([2., 1.]), array([2., 5.]), array([2., 0.]))
     """
 
     def __init__(self, columns: int) -> None:

@@ -187,14 +187,15 @@ class _Solution:
         """Return the covariance within the classes, weighted by the priors."""
         if len(self._within) == 1 and self._estimator.priors is None:
             return np.asarray(self._within[0] / self._total)
-        return np.einsum("c,cij->ij", self._priors / self._rows, self._within)
+        return np.asarray(np.einsum("c,cij->ij", self._priors / self._rows, self._within))
 
     def _shrunk(self, covariance: Floats) -> Floats:
         share = self._estimator.shrinkage
         if not share:
             return covariance
         size = len(covariance)
-        return (1.0 - share) * covariance + share * np.trace(covariance) / size * np.eye(size)
+        mean = np.trace(covariance) / size
+        return np.asarray((1.0 - share) * covariance + share * mean * np.eye(size))
 
     def _by_least_squares(self) -> dict[str, Any]:
         from scipy import linalg

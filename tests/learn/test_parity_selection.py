@@ -252,6 +252,16 @@ def test_a_pipeline_selects_what_it_would_select_in_memory(parity, tmp_path, gro
         parity.same(found["model"].coef_, fitted[0]["model"].coef_, "coef_")
 
 
+@pytest.mark.parametrize("score", [chi2, f_classif])
+def test_a_sparse_source_is_selected_from(parity, score):
+    data, y = sparse.csr_matrix(COUNTS), CLASSES["three"].astype(str)
+    pipeline = Pipeline([("select", SelectKBest(score, k=4)), ("model", SGDClassifier())])
+    fitted = sl.fit(pipeline, sl.scan((data, y)), chunk_size=7, batch_size=50).estimator
+    expected = SelectKBest(score, k=4).fit(data, y)
+    parity.same(fitted["select"].scores_, expected.scores_, "scores_", 1e-9)
+    assert fitted["model"].coef_.shape == (3, 4)
+
+
 def test_what_a_score_does_not_take_is_refused():
     with pytest.raises(UnsupportedEstimatorError, match="mutual_info_classif.*use f_classif"):
         SelectionScores(SelectKBest(mutual_info_classif))
