@@ -16,7 +16,8 @@ _PENDING_CELLS = 65_536
 """Cells that wait at least before they are merged with those known."""
 _PENDING_PARTS = 256
 _PENDING_BYTES = 8 << 20
-_CELL_BYTES = 40
+_CELL_BYTES = 320
+"""Of a cell while it is merged with others (measured); 40 once it is."""
 _HASH_BYTES = 230
 """Of Arrow's hash tables for each distinct text, while they are rebuilt (measured)."""
 
@@ -245,8 +246,8 @@ class TargetGroups:
     def nbytes(self) -> int:
         """Bytes held, what merging needs for a moment included."""
         cells = self._waiting + (0 if self._cells is None else len(self._cells.group))
-        held = _CELL_BYTES * cells + self._text_bytes + self._waiting_bytes
-        return 3 * held + _HASH_BYTES * len(self)
+        texts = 3 * (self._text_bytes + self._waiting_bytes)
+        return _CELL_BYTES * cells + texts + (_HASH_BYTES + 8 * self._folds) * len(self)
 
     @property
     def value_bytes(self) -> tuple[int, int]:
