@@ -30,7 +30,8 @@ class Accumulator(Protocol):
 
     A class may say more about itself by attributes, all of them optional: ``takes_sparse``
     (True: works on what a CSR block stores), ``needs_target`` (True: ``y`` is never None),
-    ``in_order`` (True: blocks of a fixed size, across fragments, all in one state; never merged).
+    ``kernel`` (once finished: transforms, and knows more of the rows learned from than the
+    estimator keeps), ``in_order`` (True: blocks of a fixed size, across fragments, all in one state; never merged).
     """
 
     def update(self, X: Block, y: Any, sample_weight: Any) -> None:

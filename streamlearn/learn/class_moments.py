@@ -53,10 +53,9 @@ class ClassMoments:
     --------
     >>> moments = ClassMoments(1)
     >>> moments.add(np.array([[1.0], [3.0], [5.0]]), np.array(["a", "a", "b"]))
-    >>> moments.result()
-    (array([2., 1.]), array([[2.],
-           [5.]]), array([[2.],
-           [0.]]))
+    >>> rows, mean, m2 = moments.result()
+    >>> rows, (mean + moments.shift).ravel(), m2.ravel()
+    (array([2., 1.]), array([2., 5.]), array([2., 0.]))
     """
 
     def __init__(self, columns: int) -> None:
@@ -88,6 +87,7 @@ class ClassMoments:
         deviation -= np.repeat(first, lengths, axis=0)
         off = np.add.reduceat(deviation, starts, axis=0) / count
         deviation -= np.repeat(off, lengths, axis=0)
+        self._within(deviation, present, lengths)
         rest = np.add.reduceat(deviation, starts, axis=0)
         np.multiply(deviation, deviation, out=deviation)
         m2 = np.add.reduceat(deviation, starts, axis=0)
@@ -145,7 +145,7 @@ class ClassMoments:
     @property
     def shift(self) -> Floats:
         """What means are measured from."""
-        return np.nan_to_num(self._shift)
+        return np.asarray(np.nan_to_num(self._shift))
 
     def _encode(self, y: NDArray[Any]) -> NDArray[np.int64]:
         label = self.codes.encode(y)
@@ -161,6 +161,12 @@ class ClassMoments:
             self._mean = np.vstack([self._mean, empty])
             self._m2 = np.vstack([self._m2, empty])
 
+    def _within(self, deviation: Floats, present: NDArray[Any], lengths: NDArray[Any]) -> None:
+        """Take note of a block's deviations from its own means, sorted by class."""
+
+    def _between(self, where: Any, delta: Floats, weight: Floats) -> None:
+        """Take note of how far the means lie apart of what is merged."""
+
     def _anchor(self, columns: NDArray[Any], values: Floats) -> None:
         fresh = np.isnan(self._shift[columns])
         if fresh.any():
@@ -175,5 +181,7 @@ class ClassMoments:
         delta = np.where((known > 0) & (count > 0), mean - before, 0.0)
         start = np.where(known > 0, before, np.where(count > 0, mean, 0.0))
         self._mean[where] = start + delta * (count / safe)
-        self._m2[where] += m2 + delta * delta * (known * count / safe)
+        weight = known * count / safe
+        self._m2[where] += m2 + delta * delta * weight
+        self._between(where, delta, weight)
         self._count[where] = total

@@ -86,7 +86,7 @@ class Labels:
                 missing[0], "target", "is missing; an empty list says that there are no labels"
             )
         if isinstance(rows[0], np.ndarray):
-            labels = np.concatenate(rows)
+            labels: Any = np.concatenate(rows)
             # A label is what the cells hold: numpy's numbers, or Python's.
             self._note(labels.dtype if len(labels) or self._dtype is None else self._dtype)
         else:

@@ -232,7 +232,9 @@ class _Correlation:
             numbers = y.astype(np.float64)
         except (ValueError, TypeError) as error:
             raise CellError(
-                0, "target", f"{y[0]!r} is no number, and {self._function} needs one; use f_classif"
+                0,
+                "target",
+                f"{y[:1].tolist()[0]!r} is no number, and {self._function} needs one; use f_classif",
             ) from error
         if hasattr(X, "indptr"):
             self._moments.add_sparse(X, numbers)
@@ -266,11 +268,11 @@ def _recognise(estimator: Any) -> tuple[str, dict[str, Any]]:
     """Return the name of a selector's score function, and its keywords."""
     from sklearn import feature_selection
 
-    function, options = estimator.score_func, {}
+    function, options = estimator.score_func, dict[str, Any]()
     if isinstance(function, partial):
         options = function.keywords if not function.args else {"": function.args}
         function = function.func
-    allowed = {
+    allowed: dict[str, set[str]] = {
         "f_classif": set(),
         "chi2": set(),
         "f_regression": {"center", "force_finite"},

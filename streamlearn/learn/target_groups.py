@@ -16,7 +16,8 @@ _PENDING_CELLS = 65_536
 """Cells that wait at least before they are merged with those known."""
 _PENDING_PARTS = 256
 _PENDING_BYTES = 8 << 20
-_CELL_BYTES = 40
+_CELL_BYTES = 320
+"""Of a cell while it is merged with others (measured); 40 once it is."""
 _HASH_BYTES = 230
 """Of Arrow's hash tables for each distinct text, while they are rebuilt (measured)."""
 
@@ -85,9 +86,9 @@ class Cells:
         size = int(key.max()) + 1
         if size > 4 * len(key) + 1024:
             present, key = np.unique(key, return_inverse=True)
-            count = np.bincount(key, self.count)
+            count = _sums(key, self.count, len(present))
         else:
-            count = np.bincount(key, self.count, minlength=size)
+            count = _sums(key, self.count, size)
             present = np.arange(size)
         safe = np.maximum(count, 1.0)
         if not spread:
@@ -99,10 +100,10 @@ class Cells:
         anchor = np.zeros(len(count))
         anchor[key[::-1]] = self.mean[::-1]
         deviation = self.mean - anchor[key]
-        off = np.bincount(key, self.count * deviation, minlength=len(count)) / safe
+        off = _sums(key, self.count * deviation, len(count)) / safe
         deviation -= off[key]
-        m2 = np.bincount(key, self.m2 + self.count * deviation**2, minlength=len(count))
-        rest = np.bincount(key, self.count * deviation, minlength=len(count))
+        m2 = _sums(key, self.m2 + self.count * deviation**2, len(count))
+        rest = _sums(key, self.count * deviation, len(count))
         m2 = np.maximum(m2 - rest * rest / safe, 0.0)
         kept = np.flatnonzero(count)
         found = present[kept]
@@ -245,14 +246,18 @@ class TargetGroups:
     def nbytes(self) -> int:
         """Bytes held, what merging needs for a moment included."""
         cells = self._waiting + (0 if self._cells is None else len(self._cells.group))
-        held = _CELL_BYTES * cells + self._text_bytes + self._waiting_bytes
-        return 3 * held + _HASH_BYTES * len(self)
+        texts = 3 * (self._text_bytes + self._waiting_bytes)
+        return _CELL_BYTES * cells + texts + (_HASH_BYTES + 8 * self._folds) * len(self)
 
     @property
     def value_bytes(self) -> tuple[int, int]:
         """Bytes a value takes while an encoder is fitted with it, and in the encoder."""
         length = self._text_bytes // max(1, len(self))
         return 270 + 2 * length, 150 + 2 * length
+
+
+def _sums(key: Ints, values: Floats, length: int) -> Floats:
+    return np.bincount(key, values, minlength=length).astype(np.float64, copy=False)
 
 
 def _concat(parts: list[pa.Array]) -> pa.Array:

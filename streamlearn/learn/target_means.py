@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
 from numbers import Integral
 from typing import Any
 
@@ -16,12 +15,13 @@ from streamlearn.errors import DataError, UnsupportedEstimatorError
 from streamlearn.learn.base import Growth, column_names
 from streamlearn.learn.categories import arrow_columns, input_of, kept_columns
 from streamlearn.learn.classes import ClassCodes
+from streamlearn.learn.fold_encoder import FoldEncoder
 from streamlearn.learn.replay import table_like
 from streamlearn.learn.target_groups import Cells, TargetGroups
 from streamlearn.prepare.compile import changes_output
 from streamlearn.prepare.encode import CategoryIndex
 from streamlearn.prepare.folds import fold_of
-from streamlearn.prepare.target_encode import Encoding, TargetKernel
+from streamlearn.prepare.target_encode import TargetKernel
 
 __all__ = ["TargetMeans"]
 
@@ -86,8 +86,9 @@ class TargetMeans:
             )
         columns = arrow_columns(X)
         if not self._columns:
-            self._columns = [TargetGroups(self._folds) for _ in columns]
+            # The names first: growth is asked for from another thread.
             self._names = column_names(X)
+            self._columns = [TargetGroups(self._folds) for _ in columns]
         if not len(y):
             return
         fold = fold_of(self._rows, self._folds, self._seed)
@@ -160,7 +161,7 @@ class TargetMeans:
             for groups in (*other._columns, other._target):
                 groups.relabel(label)
         if not self._columns:
-            self._columns, self._names = other._columns, other._names
+            self._names, self._columns = other._names, other._columns
             self._target = other._target
         else:
             for mine, theirs in zip(self._columns, other._columns, strict=True):
@@ -178,8 +179,8 @@ class TargetMeans:
         """See `Growing.growth`."""
         outputs = len(self._codes) if len(self._codes) > 2 else 1
         tables = 8 * outputs * (self._folds + 2)
-        found = []
-        for name, groups in zip(self._names, self._columns, strict=True):
+        found, columns = [], self._columns
+        for name, groups in zip(self._names if columns else [], columns, strict=True):
             if exact:
                 groups.result()
             count = len(groups)
@@ -227,8 +228,15 @@ class TargetMeans:
 
     def _by_category(self, values: pa.Array, cells: Cells, categories: NDArray[Any]) -> Cells:
         place = CategoryIndex(categories).find(values).astype(np.int64)
+        unknown = place < 0
+        if unknown.any() and isinstance(self._estimator.categories, str):
+            at = int(unknown.argmax())
+            raise DataError(
+                f"TargetEncoder cannot find {values[at].as_py()!r} ({values.type}) among its own "
+                "categories; turn the column into text or numbers with derive="
+            )
         # scikit-learn counts values that are not among given categories to the first one.
-        place[place < 0] = 0
+        place[unknown] = 0
         groups = place[:, None] * self._folds + np.arange(self._folds)
         return cells.regrouped(groups.ravel(), spread=self._is_number)
 
@@ -247,7 +255,7 @@ class TargetMeans:
             else:
                 columns = [cells.relabelled(rank) for cells in columns]
                 target = target.relabelled(rank)
-        encoder = _Encoder(estimator, columns, target, self._folds, shift)
+        encoder = FoldEncoder(estimator, columns, target, self._folds, shift)
         whole = encoder.encoding(None)
         mean = whole.tables[0][-1]
         kind = np.asarray(estimator.target_mean_).dtype
@@ -258,66 +266,6 @@ class TargetMeans:
         ]
         folds = [encoder.encoding(fold) for fold in range(self._folds)]
         self.kernel = TargetKernel(estimator, folds, self._seed)
-
-
-class _Encoder:
-    """From cells to encodings, of all rows or of those outside a fold."""
-
-    def __init__(
-        self, estimator: Any, columns: Sequence[Cells], target: Cells, folds: int, shift: float
-    ) -> None:
-        self._smooth = estimator.smooth
-        self._sizes = [len(found) for found in estimator.categories_]
-        is_multiclass = estimator.target_type_ == "multiclass"
-        self._classes = len(estimator.classes_) if is_multiclass else 0
-        self._columns = columns
-        self._target = target
-        self._folds = folds
-        self._shift = shift
-
-    def encoding(self, fold: int | None) -> Encoding:
-        """Return what all rows teach, or those outside of a fold."""
-        count, mean, m2 = self._spread(self._outside(self._target, fold), 1)
-        with np.errstate(invalid="ignore", divide="ignore"):
-            variance = m2[0] / count[0]
-            tables = []
-            for cells, size in zip(self._columns, self._sizes, strict=True):
-                found = self._spread(self._outside(cells, fold), size)
-                encoded = self._smoothed(*found, mean[0], variance)
-                tables.append(np.vstack([encoded, mean]) + self._shift)
-        return Encoding(tables, int(count[0, 0]))
-
-    def _outside(self, cells: Cells, fold: int | None) -> Cells:
-        return cells if fold is None else cells.keep(cells.group % self._folds != fold)
-
-    def _spread(self, cells: Cells, size: int) -> tuple[Floats, Floats, Floats]:
-        """Return counts, means and squared deviations of each category and output."""
-        group = cells.group // self._folds
-        count = np.bincount(group, cells.count, minlength=size)[:, None]
-        safe = np.maximum(count, 1.0)
-        if self._classes:
-            # A class is 1 in its rows, 0 in all others.
-            hits = np.bincount(
-                group * self._classes + cells.label, cells.count, minlength=size * self._classes
-            ).reshape(size, self._classes)
-            return count, hits / safe, hits * (count - hits) / safe
-        merged = Cells(group, cells.label, cells.count, cells.mean, cells.m2).merged(spread=True)
-        mean, m2 = np.zeros((size, 1)), np.zeros((size, 1))
-        mean[merged.group, 0], m2[merged.group, 0] = merged.mean, merged.m2
-        return count, mean, m2
-
-    def _smoothed(
-        self, count: Floats, mean: Floats, m2: Floats, target_mean: Floats, variance: Floats
-    ) -> Floats:
-        """Return means drawn towards the target's, as scikit-learn does it."""
-        if isinstance(self._smooth, str):
-            # Equations 5 and 6 of the paper.
-            share = variance * count / (variance * count + m2 / count)
-            found = share * mean + (1 - share) * target_mean
-            return np.where(np.isnan(share), target_mean, found)
-        total = count + self._smooth
-        found = (count * mean + self._smooth * target_mean) / total
-        return np.where(total == 0, target_mean, found)
 
 
 def _check(encoder: Any) -> None:

@@ -76,7 +76,7 @@ class TargetKernel:
         for index, column in enumerate(columns):
             table = self._tables[index]
             # Unknown is -1, and so the last row of the table.
-            code = self._indexes[index].find(column)
+            code = self._indexes[index].find(column).astype(np.int64)
             if fold is not None:
                 code = fold * len(table) + np.where(code < 0, len(table) - 1, code)
                 table = self._fold_tables[index]
