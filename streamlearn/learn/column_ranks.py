@@ -130,7 +130,9 @@ class ColumnRanks:
             at = np.searchsorted(ends, items, side="right") - 1
             inside = (at >= 0) & covers[np.maximum(at, 0)]
             picked = _spaced(items[inside], weights[inside], splitters)
-            self._edges = np.unique(np.concatenate([ends, picked]))
+            edges = np.unique(np.concatenate([ends, picked]))
+            matters = covers[np.searchsorted(ends, edges, side="right") - 1]
+            self._edges = np.unique(np.concatenate([edges, _between(edges, matters, splitters)]))
             self._keeps = np.zeros(len(self._edges) + 1, dtype=bool)
         else:
             self._edges = ends
@@ -177,3 +179,11 @@ def _spaced(values: Values, weights: Ranks, most: int) -> Values:
         return values
     upto = np.cumsum(weights)
     return values[np.searchsorted(upto, np.linspace(0, upto[-1], most + 2)[1:-1])]
+
+
+def _between(edges: Values, matters: NDArray[np.bool_], most: int) -> Values:
+    """Return values at even distances in the stretches that matter, some so many in all."""
+    stretches = matters[:-1]
+    parts = most // max(1, int(stretches.sum()))
+    share = (np.arange(1, parts) / max(1, parts)).astype(edges.dtype)[:, None]
+    return (edges[:-1][stretches] * (1 - share) + edges[1:][stretches] * share).ravel()
