@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from typing import Any
 
@@ -10,14 +11,14 @@ from numpy.typing import NDArray
 
 from streamlearn.chunk import Block
 from streamlearn.errors import UnsupportedEstimatorError
+from streamlearn.learn.column_quantiles import Ask, Quantiles
 from streamlearn.learn.compactor import Compactor
 from streamlearn.learn.interpolation import METHODS
 from streamlearn.learn.lloyd import Lloyd
 from streamlearn.learn.moments import Moments, refuse_infinite
 from streamlearn.learn.order import OrderStatistics
-from streamlearn.learn.quantiles import Ask, Quantiles
 from streamlearn.learn.ranges import Ranges, asks_for_weight, refuse_missing
-from streamlearn.learn.replay import frame_like, matrix_of
+from streamlearn.learn.replay import fit_quietly, frame_like, matrix_of
 
 __all__ = ["BinEdges"]
 
@@ -124,10 +125,10 @@ class BinEdges:
         if self._is_weighted:
             return
         for column, found in enumerate(self._distinct):
-            if found.is_counting:
+            if not found.is_counting:
+                found.give_up()
+            else:
                 found.add(np.sort(matrix[:, column]))
-                if not found.is_counting:
-                    found.give_up()
 
     def _gather(self, matrix: NDArray[Any], weight: Any) -> None:
         for column, cluster in enumerate(self._clusters):
@@ -137,12 +138,14 @@ class BinEdges:
     def merge(self, other: BinEdges) -> None:
         """See `Accumulator.merge`."""
         self._is_weighted |= other._is_weighted
-        if self._bins is None:
-            for name, value in vars(other).items():
-                setattr(self, name, value)
-            return
         if other._bins is None:
             return
+        if self._bins is None:
+            vars(self).update(vars(other))
+        else:
+            self._combine(other)
+
+    def _combine(self, other: BinEdges) -> None:
         for mine, theirs in zip(self._clusters, other._clusters, strict=True):
             if mine.runs:
                 mine.merge(theirs)
@@ -210,7 +213,8 @@ class BinEdges:
             kind = self._quantiles.order.dtype
         elif self._ranges is not None:
             kind = self._ranges.low.dtype
-        estimator.fit(frame_like(sample, np.zeros((2, sample.shape[1]), dtype=kind)))
+        constant = np.zeros((2, sample.shape[1]), dtype=kind)
+        fit_quietly(estimator, frame_like(sample, constant))
         edges = np.zeros(len(self._bins), dtype=object)
         bins = self._bins.copy()
         for column in range(len(bins)):
@@ -225,8 +229,6 @@ class BinEdges:
             ).fit(np.zeros((1, len(bins))))
 
     def _edges(self, column: int, bins: int) -> tuple[NDArray[Any], int]:
-        import warnings
-
         if self._quantiles is not None:
             low, high = self._quantiles.order.extremes(column)
         else:

@@ -13,10 +13,10 @@ from streamlearn.chunk import Block, Schema
 from streamlearn.errors import CellError, UnsupportedEstimatorError
 from streamlearn.learn.base import column_names
 from streamlearn.learn.categories import arrow_columns
+from streamlearn.learn.column_quantiles import MEDIAN, Quantiles
 from streamlearn.learn.counts import ValueCounts
 from streamlearn.learn.moments import Moments, refuse_infinite
 from streamlearn.learn.order import OrderStatistics
-from streamlearn.learn.quantiles import MEDIAN, Quantiles
 from streamlearn.learn.replay import frame_like, matrix_of, table_like
 from streamlearn.prepare.encode import is_missing
 

@@ -9,8 +9,9 @@ import numpy as np
 
 from streamlearn.chunk import Block
 from streamlearn.errors import UnsupportedEstimatorError
+from streamlearn.learn.column_quantiles import Ask
 from streamlearn.learn.moments import refuse_infinite
-from streamlearn.learn.quantiles import Ask, QuantileFit
+from streamlearn.learn.quantiles import QuantileFit
 from streamlearn.learn.ranges import Ranges, asks_for_weight, refuse_missing
 from streamlearn.learn.replay import blank_like, matrix_of
 

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from streamlearn.chunk import Block
 from streamlearn.prepare.frame import numbers
 
-__all__ = ["blank_like", "frame_like", "matrix_of"]
+__all__ = ["blank_like", "fit_quietly", "frame_like", "matrix_of"]
 
 
 def matrix_of(X: Block) -> NDArray[Any]:
@@ -48,6 +48,15 @@ def blank_like(sample: Any) -> Any:
 
         return sparse.csr_matrix((2, sample.shape[1]), dtype=sample.dtype)
     return frame_like(sample, np.zeros((2, sample.shape[1])))
+
+
+def fit_quietly(estimator: Any, stand_in: Any) -> None:
+    """Fit an estimator on rows that stand in for others, whose lacks say nothing about those."""
+    import warnings
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        estimator.fit(stand_in)
 
 
 def table_like(sample: Any, columns: Sequence[pa.Array]) -> Any:

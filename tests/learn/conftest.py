@@ -94,6 +94,9 @@ def same(found: Any, expected: Any, where: str, rtol: float = 0.0, atol: float =
         same(found.indptr.astype(int), expected.indptr.astype(int), where)
         same(found.indices.astype(int), expected.indices.astype(int), where)
         same(found.data, expected.data, where, rtol, atol)
+    elif type(expected).__name__ == "BSpline":
+        assert type(found) is type(expected), where
+        same(vars(found), vars(expected), where, rtol, atol)
     elif isinstance(expected, pd.DataFrame):
         pd.testing.assert_frame_equal(found, expected, rtol=rtol, atol=atol, obj=where)
     elif isinstance(expected, dict):
