@@ -20,7 +20,7 @@ from streamlearn.learn.base import Accumulator, Growing, Growth, Numbered, Refin
 from streamlearn.learn.registry import Exact, Stateless
 from streamlearn.prepare.base import Kernel
 from streamlearn.prepare.compile import compile_transformer
-from streamlearn.prepare.records import RecordsKernel, RowsKernel
+from streamlearn.prepare.dicts import RecordsKernel, RowsKernel
 from streamlearn.prepare.text import TextKernel
 
 __all__ = ["Leaf", "Node", "PassState"]

@@ -57,6 +57,12 @@ def parse(estimator: Any, schema: Schema | None, path: str = "") -> Node:
     recipe = find_recipe(estimator)
     if not isinstance(recipe, Exact | Stateless) or not hasattr(estimator, "transform"):
         raise refuse(estimator, path)
+    if schema is not None and len(schema) != 1 and hasattr(estimator, "build_analyzer"):
+        raise UsageError(
+            f"step {path or type(estimator).__name__!r} takes one text column, and there are "
+            f"{len(schema)} features; name the one with features=, or give each text column its "
+            "own vectorizer in a ColumnTransformer"
+        )
     if isinstance(recipe, Exact):
         recipe.make(estimator)  # refuses options it cannot fit, before anything is read
     return Leaf(path or type(estimator).__name__.lower(), estimator, recipe, schema)

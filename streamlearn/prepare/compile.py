@@ -10,9 +10,9 @@ from streamlearn.chunk import Schema
 from streamlearn.prepare.base import ChainKernel, EstimatorKernel, Kernel, PassthroughKernel
 from streamlearn.prepare.columns import Branch, ColumnsKernel
 from streamlearn.prepare.dates import DateFeatures, DatesKernel
+from streamlearn.prepare.dicts import compile_records
 from streamlearn.prepare.elementwise import ElementwiseKernel, FillKernel, compile_elementwise
 from streamlearn.prepare.encode import OneHotKernel, OrdinalKernel
-from streamlearn.prepare.records import compile_records
 from streamlearn.prepare.text import TextKernel, iterates
 
 __all__ = ["chain", "compile_transformer"]

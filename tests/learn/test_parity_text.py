@@ -253,7 +253,7 @@ def test_errors_say_what_where_and_what_to_do(parity):
     sl.fit(TfidfVectorizer(decode_error="ignore"), broken)
     two = parity.source(pa.table({"a": texts, "b": texts}))
     for step in (CountVectorizer(), HashingVectorizer()):
-        with pytest.raises(DataError, match=r"one text column.*2.*features="):
+        with pytest.raises(UsageError, match=r"one text column.*2.*features="):
             sl.fit(step, two)
     with pytest.raises(DataError, match="'n'.*int64 where CountVectorizer needs texts"):
         sl.fit(CountVectorizer(), parity.source(pa.table({"n": [1, 2]})))
