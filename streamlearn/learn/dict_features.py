@@ -27,7 +27,7 @@ from streamlearn.prepare.records import (
 __all__ = ["DictFeatures"]
 
 _STEP = "DictVectorizer"
-_STATE_BYTES = 90
+_STATE_BYTES = 95
 """Of a feature in the table of names, beside its text, while the table grows (measured)."""
 _FINISH_BYTES = 130
 """Of a feature while names are sorted and numbered (measured)."""

@@ -24,7 +24,7 @@ from streamlearn.learn.seeding import unseed
 from streamlearn.learn.target import TargetProfile
 from streamlearn.prepare.base import Kernel, PassthroughKernel
 from streamlearn.prepare.compile import changes_output, compile_transformer
-from streamlearn.prepare.records import RecordsKernel, RowsKernel
+from streamlearn.prepare.dicts import RecordsKernel, RowsKernel
 from streamlearn.prepare.text import TextKernel
 from streamlearn.prepare.union import FrameKernel
 

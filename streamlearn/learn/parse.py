@@ -78,6 +78,12 @@ class _Parser:
             recipe = Exact(self._fallback)
         if recipe is None:
             raise refuse(estimator, path)
+        if schema is not None and len(schema) != 1 and hasattr(estimator, "build_analyzer"):
+            raise UsageError(
+                f"step {path or type(estimator).__name__!r} takes one text column, and there are "
+                f"{len(schema)} features; name the one with features=, or give each text column "
+                "its own vectorizer in a ColumnTransformer"
+            )
         if isinstance(recipe, Exact):
             recipe.make(estimator)  # refuses options it cannot fit, before anything is read
         leaf = Leaf(path or type(estimator).__name__.lower(), estimator, recipe, schema)

@@ -116,11 +116,10 @@ class Vocabulary:
 
     def _count(self, found: Counter[Any]) -> None:
         """Add documents of terms, of a fixed vocabulary's alone if there is one."""
-        known, places = self._in, self._estimator
-        fixed = places.vocabulary_ if places.fixed_vocabulary_ else found
-        for term, count in found.items():
-            if term in fixed:
-                known[term] += count
+        if self._estimator.fixed_vocabulary_:
+            places = self._estimator.vocabulary_
+            found = Counter({term: count for term, count in found.items() if term in places})
+        self._in.update(found)
 
     def _measure(self) -> None:
         """Add the bytes of terms that are new, which stand last."""

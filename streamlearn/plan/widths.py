@@ -155,7 +155,7 @@ def _terms(leaf: Leaf, job: Job) -> float:
     length = job.data.cost([name for name in names if name in job.data.features]).chunk_row_bytes
     shortest, longest = step.ngram_range
     words = length if str(step.analyzer).startswith("char") else length / _BYTES_OF_A_WORD
-    return max(8.0, words * (longest - shortest + 1))
+    return max(8.0, float(words) * int(longest - shortest + 1))
 
 
 def _bins(step: Any, width: int, job: Job) -> int:

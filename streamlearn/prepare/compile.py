@@ -11,9 +11,9 @@ from streamlearn.errors import UnsupportedEstimatorError
 from streamlearn.prepare.base import ChainKernel, EstimatorKernel, Kernel, PassthroughKernel
 from streamlearn.prepare.columns import Branch, ColumnsKernel
 from streamlearn.prepare.dates import DateFeatures, DatesKernel
+from streamlearn.prepare.dicts import compile_records
 from streamlearn.prepare.elementwise import ElementwiseKernel, FillKernel, compile_elementwise
 from streamlearn.prepare.encode import OneHotKernel, OrdinalKernel
-from streamlearn.prepare.records import compile_records
 from streamlearn.prepare.target_encode import TargetKernel
 from streamlearn.prepare.text import TextKernel
 from streamlearn.prepare.union import FrameKernel, UnionKernel
