@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from streamlearn.chunk import Schema
@@ -36,10 +36,26 @@ def compile_transformer(
         Kernels compiled already, by ``id`` of their estimator.
     """
     from sklearn.compose import ColumnTransformer
+    from sklearn.pipeline import FeatureUnion, Pipeline
+
+    known = known or {}
+    if id(estimator) in known:
+        return known[id(estimator)]
+    kind = type(estimator)
+    if kind is Pipeline:
+        return _compile_pipeline(estimator, schema, known)
+    if kind is ColumnTransformer:
+        return _compile_columns(estimator, schema, known)
+    if kind is FeatureUnion:
+        return _compile_union(estimator, schema, known)
+    return _compile_step(estimator, schema) or _whole(estimator, known)
+
+
+def _compile_step(estimator: Any, schema: Schema | None) -> Kernel | None:
+    """Compile what is not made of other estimators; None where there is no kernel for it."""
     from sklearn.feature_extraction import DictVectorizer, FeatureHasher
     from sklearn.feature_extraction.text import CountVectorizer, HashingVectorizer
     from sklearn.impute import SimpleImputer
-    from sklearn.pipeline import FeatureUnion, Pipeline
     from sklearn.preprocessing import (
         MaxAbsScaler,
         MinMaxScaler,
@@ -49,37 +65,27 @@ def compile_transformer(
         TargetEncoder,
     )
 
-    known = known or {}
-    if id(estimator) in known:
-        return known[id(estimator)]
     if isinstance(estimator, CountVectorizer | HashingVectorizer):
         return TextKernel(estimator)
     if isinstance(estimator, DictVectorizer | FeatureHasher):
         return compile_records(estimator)
-    kind = type(estimator)
-    if kind is Pipeline:
-        return _compile_pipeline(estimator, schema, known)
-    if kind is ColumnTransformer:
-        return _compile_columns(estimator, schema, known)
-    if kind is FeatureUnion:
-        return _compile_union(estimator, schema, known)
     if changes_output(estimator):
-        return EstimatorKernel(estimator)
+        return None
+    kind = type(estimator)
     if kind in (StandardScaler, MinMaxScaler, MaxAbsScaler, SimpleImputer):
         compiled = compile_elementwise(estimator)
         if compiled is not None:
             return compiled
         if kind is SimpleImputer and schema is not None and _fills_strings(estimator, schema):
             return FillKernel([str(value) for value in estimator.statistics_])
-    if kind is OneHotEncoder:
-        return OneHotKernel(estimator)
-    if kind is DateFeatures:
-        return DatesKernel(estimator)
-    if kind is OrdinalEncoder:
-        return OrdinalKernel(estimator)
-    if kind is TargetEncoder:
-        return TargetKernel(estimator)
-    return _whole(estimator, known)
+    kernels: dict[type, Callable[[Any], Kernel]] = {
+        DateFeatures: DatesKernel,
+        OneHotEncoder: OneHotKernel,
+        OrdinalEncoder: OrdinalKernel,
+        TargetEncoder: TargetKernel,
+    }
+    make = kernels.get(kind)
+    return make(estimator) if make is not None else None
 
 
 def changes_output(estimator: Any) -> bool:
