@@ -229,7 +229,9 @@ def test_bins_of_a_matrix_are_those_in_memory(parity, data, dtype):
         parity.check(bins, data, rtol=1e-15)
 
 
-@pytest.mark.parametrize("n_bins", [2, 3, 8, 25])
+@pytest.mark.parametrize(
+    "n_bins", [3, 8, *(pytest.param(n, marks=pytest.mark.slow) for n in (2, 25))]
+)
 @pytest.mark.parametrize("shape", ["normal", "skewed", "outlier", "groups", "whole"])
 def test_clusters_of_many_values_are_those_in_memory(parity, shape, n_bins):
     """More distinct values than are counted: one pass for each round."""
