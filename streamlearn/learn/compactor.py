@@ -22,6 +22,8 @@ __all__ = ["Compactor"]
 
 _DISTINCT = 4096
 """Distinct values up to which they are counted."""
+_RUNS = 32
+"""Arrays that a level is made of."""
 
 Values = NDArray[np.floating[Any]]
 Ranks = NDArray[np.int64]
@@ -187,7 +189,11 @@ class Compactor:
         while len(self._levels) <= level:
             self._levels.append([])
             self._flips.append(0)
-        self._levels[level].append(run)
+        runs = self._levels[level]
+        runs.append(run)
+        if len(runs) > _RUNS:
+            # An array costs more than a hundred bytes besides its values.
+            runs[:] = [np.concatenate(runs)]
         sizes = [sum(map(len, runs)) for runs in self._levels]
         while sum(sizes) > self.room:
             # One level has an even share at least; low ones cost least.

@@ -25,6 +25,10 @@ from streamlearn.learn.compactor import Ranks, Values
 __all__ = ["OrderStatistics", "Sizes"]
 
 
+_COLUMN_BYTES = 4000
+"""Objects and headers of the arrays of a column; measured."""
+
+
 class Sizes:
     """How much a state holds: of how many columns, so much of each.
 
@@ -190,8 +194,9 @@ class OrderStatistics:
         """Return what a state holds at most, if so many ranks of a column are wanted."""
         size = sizes(columns, itemsize, wanted)
         held = max(size.summary * itemsize, size.collected * itemsize, size.splitters * 24)
+        column = held + size.waiting * itemsize + 32 * wanted + _COLUMN_BYTES
         # Two more of one column while a level of it is sorted.
-        return columns * (held + size.waiting * itemsize + 400) + 2 * size.collected * itemsize
+        return columns * column + 2 * size.collected * itemsize
 
     def _wait(self, rows: NDArray[Any]) -> None:
         """Put rows, given as (columns, rows), with those that wait."""

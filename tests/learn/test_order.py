@@ -184,4 +184,4 @@ def test_states_hold_what_was_planned():
         run.nbytes for column in state._columns for runs in column.summary._levels for run in runs
     )
     assert held <= OrderStatistics.planned_bytes(20)
-    assert OrderStatistics.planned_bytes(20) < 64 << 20
+    assert OrderStatistics.planned_bytes(20) < 40 << 20

@@ -229,7 +229,9 @@ def test_bins_of_a_matrix_are_those_in_memory(parity, data, dtype):
         parity.check(bins, data, rtol=1e-15)
 
 
-@pytest.mark.parametrize("n_bins", [2, 3, 8, 25])
+@pytest.mark.parametrize(
+    "n_bins", [3, 8, *(pytest.param(n, marks=pytest.mark.slow) for n in (2, 25))]
+)
 @pytest.mark.parametrize("shape", ["normal", "skewed", "outlier", "groups", "whole"])
 def test_clusters_of_many_values_are_those_in_memory(parity, shape, n_bins):
     """More distinct values than are counted: one pass for each round."""
@@ -498,3 +500,22 @@ def test_a_sketch_takes_one_pass_and_knows_how_far_off_it_is(tiny, step):
     rank = np.searchsorted(np.sort(values[:, 0]), middle) / len(values)
     assert abs(rank - share) <= found.rank_error + 1e-3
     assert pickle.loads(pickle.dumps(fitted)) is not None
+
+
+def test_the_defaults_of_this_scikit_learn_bin_as_in_memory(parity):
+    parity.check(KBinsDiscretizer(3), FULL)
+
+
+def test_bins_that_are_too_narrow_and_constant_columns_are_warned_of():
+    from streamlearn.learn.registry import find_recipe
+
+    step = KBinsDiscretizer(5, quantile_method="linear")
+    values = np.column_stack([np.r_[np.zeros(50), np.arange(10.0)], np.ones(60)])
+    found = find_recipe(step).make(step)
+    found.update(values, None, None)
+    assert not found.refine()
+    with pytest.warns(UserWarning, match="[Ff]eature") as seen:
+        found.finish(step, values[:3])
+    assert ["left out" in str(item.message) for item in seen] == [True, False]
+    assert "constant" in str(seen[1].message)
+    assert step.n_bins_.tolist() == [1, 1]
