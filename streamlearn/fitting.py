@@ -7,6 +7,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
+import pyarrow as pa
+
 from streamlearn.errors import DataError, MemoryBudgetError
 from streamlearn.learn.graph import Leaf, Node, PassState
 from streamlearn.learn.peel import on_its_own
@@ -179,6 +181,8 @@ class Fitting:
         """Say which steps are not what all rows, exactly, would have made them."""
         for leaf in self.job.leaves():
             name = f"step {leaf.path!r} ({type(leaf.estimator).__name__})"
+            for text in leaf.told:
+                self._warn(f"{name}: {text}")
             if leaf.sampled is not None:
                 rows, seen = leaf.sampled
                 self._warn(f"{name} was fitted on a random sample of {rows:,} of {seen:,} rows")
@@ -200,7 +204,11 @@ class Fitting:
             return None
         features = self.job.data.features
         read = features.select(names) if features.named else features
-        return profilers(read, self.job.data.target_field, full=False)
+        target = self.job.data.target_field
+        fields = [*read, *([target] if target is not None else [])]
+        if any(pa.types.is_nested(field.type) for field in fields):
+            return None
+        return profilers(read, target, full=False)
 
     def _note_columns(self, columns: Profiler | None) -> None:
         if columns is None:

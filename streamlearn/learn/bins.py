@@ -85,7 +85,7 @@ class BinEdges:
         """See `Sized.planned_bytes`."""
         bins = int(np.max(self._n_bins))
         if self._strategy == "quantile":
-            return OrderStatistics.planned_bytes(columns, 8, min(2 * (bins + 1), rows))
+            return OrderStatistics.planned_bytes(columns, 8, min(2 * (bins + 1), rows), rows=rows)
         clusters = 32 * _DISTINCT + 100 * bins if self._strategy == "kmeans" else 0
         return columns * (100 + clusters)
 

@@ -8,6 +8,7 @@ next pass goes one level deeper. An imputer and the step behind it learn in one 
 from __future__ import annotations
 
 import copy
+import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -21,6 +22,7 @@ from streamlearn.learn.base import Accumulator, Growing, Growth, Numbered, Refin
 from streamlearn.learn.in_order import BatchLearning
 from streamlearn.learn.registry import Exact, Learner, Recipe, Stateless
 from streamlearn.learn.seeding import unseed
+from streamlearn.learn.sequential import needs_target
 from streamlearn.learn.target import TargetProfile
 from streamlearn.prepare.base import Kernel, PassthroughKernel
 from streamlearn.prepare.compile import changes_output, compile_transformer
@@ -141,6 +143,8 @@ class Leaf:
     """Its quantiles may be those of a sketch."""
     rank_error: float = 0.0
     """How far the quantiles of a sketch may be off, as a share of the rows."""
+    told: list[str] = field(default_factory=list)
+    """What fitting it warned of."""
     sampled: tuple[int, int] | None = None
     """Rows it was fitted on and rows there were, where it was fitted on a sample."""
 
@@ -182,7 +186,9 @@ class Leaf:
         """Whether it cannot learn without a target."""
         if isinstance(self.recipe, Stateless):
             return False
-        return self.waits_for_classes or bool(getattr(self.make(), "needs_target", False))
+        if isinstance(self.recipe, Learner):
+            return needs_target(self.estimator)
+        return bool(getattr(self.make(), "needs_target", False))
 
     @property
     def grows(self) -> bool:
@@ -233,12 +239,15 @@ class Leaf:
         """See `Node.settle`."""
         if not self.fitted:
             if isinstance(self.recipe, Stateless):
-                self._call(self.estimator.fit, sample)
+                self._quietly(self.estimator.fit, sample)
             else:
                 if not self.advance(state):
                     return None
                 assert self.learned is not None
-                self._call(self.learned.finish, self.estimator, sample)
+                with warnings.catch_warnings(record=True) as caught:
+                    warnings.simplefilter("always")
+                    self._call(self.learned.finish, self.estimator, sample)
+                self.told += [str(item.message) for item in caught]
                 self._note(self.learned)
                 self.learned = None
             unseed(self.estimator, self.seeded)
@@ -246,12 +255,12 @@ class Leaf:
                 self.kernel = PassthroughKernel(1)
                 return sample
             if self.kernel is None:
-                self.kernel = self._call(compile_transformer, self.estimator, self.schema)
+                self.kernel = self._quietly(compile_transformer, self.estimator, self.schema)
         if isinstance(self.kernel, TextKernel | RecordsKernel | RowsKernel):
             # These iterate over rows, and a frame iterates over the names of its columns.
-            found = self._call(self.kernel.apply, sample)
+            found = self._quietly(self.kernel.apply, sample)
         else:
-            found = self._call(self.estimator.transform, sample)
+            found = self._quietly(self.estimator.transform, sample)
         self.columns_out = int(found.shape[1]) if np.ndim(found) == 2 else 1
         return found
 
@@ -268,15 +277,16 @@ class Leaf:
             self.sampled = (sampled, learned.rows_seen)
 
     def _call(self, function: Any, *args: Any) -> Any:
-        import warnings
-
         try:
-            with warnings.catch_warnings():
-                # The sample is a stand-in: what it lacks says nothing about the data.
-                warnings.simplefilter("ignore")
-                return function(*args)
-        except (ValueError, TypeError) as error:
+            return function(*args)
+        except (ValueError, TypeError, NotImplementedError) as error:
             if isinstance(error, DataError):
                 raise
             name = type(self.estimator).__name__
             raise DataError(f"step {self.path!r} ({name}): {error}") from error
+
+    def _quietly(self, function: Any, *args: Any) -> Any:
+        """Call what works on the sample: a stand-in, whose lacks say nothing about the data."""
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return self._call(function, *args)

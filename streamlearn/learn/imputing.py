@@ -87,7 +87,9 @@ class ImputerStatistics:
 
     def planned_bytes(self, columns: int, rows: int) -> int:
         """See `Sized.planned_bytes`."""
-        return OrderStatistics.planned_bytes(columns) if self._strategy == "median" else 0
+        if self._strategy != "median":
+            return 400 * columns
+        return OrderStatistics.planned_bytes(columns, rows=rows)
 
     def update(self, X: Block, y: Any, sample_weight: Any) -> None:
         """See `Accumulator.update`."""

@@ -11,15 +11,15 @@ import numpy as np
 
 from streamlearn.chunk import Block, Chunk, Schema
 from streamlearn.learn.base import Fillable
+from streamlearn.learn.documents import DocumentCounts
 from streamlearn.learn.graph import Leaf, Node, PassState
 from streamlearn.learn.imputing import ImputerStatistics, learns_ahead
 from streamlearn.learn.registry import Exact
 from streamlearn.prepare.base import Kernel, PassthroughKernel
 from streamlearn.prepare.columns import Branch
 from streamlearn.prepare.compile import compile_transformer
-from streamlearn.prepare.encode import OneHotKernel
 
-__all__ = ["Chain", "Columns", "Picked", "TargetBeside", "Union", "learns_ahead_of"]
+__all__ = ["Chain", "Columns", "Picked", "TargetBeside", "Union", "counts_for", "learns_ahead_of"]
 
 Picked = list[tuple[str, "Node | str", list[Any], bool]]
 """Branches of a ColumnTransformer: name, transformer (or "passthrough", "drop"), columns, and
@@ -77,6 +77,8 @@ class Chain:
             follower = nodes[index + 1] if index + 1 < len(nodes) else None
             ahead = follower is not None and learns_ahead_of(node, follower)
             sample = node.settle(sample, state)
+            if follower is not None and counts_for(node, follower):
+                _hand_on_counts(node, follower, state)
             if ahead:
                 assert isinstance(follower, Leaf)
                 follower.is_ahead = True
@@ -199,8 +201,9 @@ class Columns:
                 stored += rows * width
                 continue
             last = list(node.leaves())[-1]
-            if isinstance(last.kernel, OneHotKernel) and last.counts is not None:
-                stored += last.kernel.nonzeros(last.counts)
+            counted = getattr(last.kernel, "nonzeros", None)
+            if counted is not None and last.counts is not None:
+                stored += counted(last.counts)
             else:
                 stored += output.nnz / sampled * rows
         return bool(stored / max(1.0, cells) < self.estimator.sparse_threshold)
@@ -303,6 +306,28 @@ def node_kernel(node: Node) -> Kernel:
 
 def _take(X: Any, columns: list[Any], scalar: bool) -> Any:
     return Branch(PassthroughKernel(len(columns)), columns, scalar).take(X)
+
+
+def counts_for(node: Node, follower: Node) -> bool:
+    """Whether a vectorizer counts, while it learns its terms, all that a TfidfTransformer needs."""
+    return (
+        isinstance(node, Leaf)
+        and isinstance(follower, Leaf)
+        and type(node.estimator).__name__ == "CountVectorizer"
+        and node.estimator.vocabulary is None
+        and isinstance(follower.recipe, Exact)
+        and follower.recipe.make is DocumentCounts
+        and not follower.fitted
+    )
+
+
+def _hand_on_counts(node: Node, follower: Node, state: PassState | None) -> None:
+    assert isinstance(node, Leaf)
+    assert isinstance(follower, Leaf)
+    if node.fitted and node.counts is not None and state is not None and not follower.learned:
+        follower.learned = DocumentCounts.counted(
+            follower.estimator, node.counts[0], state.rows, node.estimator.dtype
+        )
 
 
 def learns_ahead_of(node: Node, follower: Node) -> bool:

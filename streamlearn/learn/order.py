@@ -42,9 +42,9 @@ class Sizes:
         Ranks of a column at most, of which each is to have some room.
     """
 
-    summary_bytes = 10 << 20
-    collected_bytes = 24 << 20
-    waiting_bytes = 4 << 20
+    summary_bytes = 6 << 20
+    collected_bytes = 12 << 20
+    waiting_bytes = 2 << 20
 
     def __init__(self, columns: int, itemsize: int, wanted: int = 0) -> None:
         value = max(1, columns) * itemsize
@@ -189,14 +189,21 @@ class OrderStatistics:
 
     @staticmethod
     def planned_bytes(
-        columns: int, itemsize: int = 8, wanted: int = 0, sizes: type[Sizes] = Sizes
+        columns: int,
+        itemsize: int = 8,
+        wanted: int = 0,
+        sizes: type[Sizes] = Sizes,
+        rows: int | None = None,
     ) -> int:
         """Return what a state holds at most, if so many ranks of a column are wanted."""
         size = sizes(columns, itemsize, wanted)
         held = max(size.summary * itemsize, size.collected * itemsize, size.splitters * 24)
         column = held + size.waiting * itemsize + 32 * wanted + _COLUMN_BYTES
         # Two more of one column while a level of it is sorted.
-        return columns * column + 2 * size.collected * itemsize
+        most = columns * column + 2 * size.collected * itemsize
+        if rows is not None:
+            most = min(most, columns * (3 * rows * itemsize + 32 * wanted + _COLUMN_BYTES))
+        return most
 
     def _wait(self, rows: NDArray[Any]) -> None:
         """Put rows, given as (columns, rows), with those that wait."""

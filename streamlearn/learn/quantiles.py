@@ -50,7 +50,7 @@ class QuantileFit:
 
     def planned_bytes(self, columns: int, rows: int) -> int:
         """See `Sized.planned_bytes`."""
-        return OrderStatistics.planned_bytes(columns, 8, min(self.sizes_wanted, rows))
+        return OrderStatistics.planned_bytes(columns, 8, min(self.sizes_wanted, rows), rows=rows)
 
     def update(self, X: Block, y: Any, sample_weight: Any) -> None:
         """See `Accumulator.update`."""

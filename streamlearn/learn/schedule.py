@@ -6,7 +6,14 @@ from collections.abc import Sequence
 from typing import Any
 
 from streamlearn.learn.graph import Leaf, Node
-from streamlearn.learn.nested import Chain, Columns, TargetBeside, Union, learns_ahead_of
+from streamlearn.learn.nested import (
+    Chain,
+    Columns,
+    TargetBeside,
+    Union,
+    counts_for,
+    learns_ahead_of,
+)
 
 __all__ = ["columns_for", "schedule", "waits_on"]
 
@@ -48,6 +55,8 @@ def _ready(node: Node, left: dict[str, int], learning: list[Leaf]) -> bool:
         for index, child in enumerate(nodes):
             follower = nodes[index + 1] if index + 1 < len(nodes) else None
             ready = _ready(child, left, learning)
+            if follower is not None and counts_for(child, follower):
+                left[follower.path] = 0  # the vectorizer hands on what it has counted
             if follower is not None and learns_ahead_of(child, follower):
                 ready = _ready(follower, left, learning) and ready
             if not ready:

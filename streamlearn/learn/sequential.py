@@ -40,8 +40,10 @@ def learns_classes(estimator: Any) -> bool:
 
 
 def needs_target(estimator: Any) -> bool:
-    """Whether the estimator cannot learn without a target."""
-    return is_classifier(estimator) or is_regressor(estimator)
+    """Whether the estimator, or the one inside it, cannot learn without a target."""
+    inner = getattr(estimator, "estimator", None)
+    around = hasattr(inner, "fit") and is_regressor(inner)
+    return learns_classes(estimator) or is_regressor(estimator) or around
 
 
 def own_batch_size(estimator: Any, columns: int) -> int | None:

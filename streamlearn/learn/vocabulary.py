@@ -157,6 +157,8 @@ class Vocabulary:
                 self._term_bytes + table_bytes * terms,
                 _FINISH_BYTES * terms,
                 self._term_bytes + _PAGE_BYTES * terms + _KEPT_BYTES * kept,
+                unit="terms",
+                instead="use a HashingVectorizer, which keeps no terms",
             )
         ]
 

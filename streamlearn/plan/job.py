@@ -18,7 +18,7 @@ from streamlearn.learn.peel import Peeled, peel
 from streamlearn.learn.registry import refuse
 from streamlearn.learn.reservoir import SampleFit
 from streamlearn.learn.schedule import columns_for, schedule
-from streamlearn.learn.sequential import is_classifier, is_regressor, needs_target
+from streamlearn.learn.sequential import is_regressor, learns_classes, needs_target
 from streamlearn.source.dataset import Dataset
 from streamlearn.source.quarantine import Quarantine
 from streamlearn.source.scan import scan
@@ -135,7 +135,7 @@ class Job:
     @property
     def learns_classes(self) -> bool:
         """Whether the model, or a step before it, is a classifier."""
-        return (self.model is not None and is_classifier(self.model)) or any(
+        return (self.model is not None and learns_classes(self.model)) or any(
             leaf.waits_for_classes for leaf in self.leaves()
         )
 
@@ -182,7 +182,7 @@ def take_apart(estimator: Any, data: Any, options: Options) -> Job:
     root = steps if target is None else TargetBeside("", steps, target)
     passes = schedule(root, classes_known=False) if root is not None else []
     job = Job(data, options, steps, target, peeled, passes, columns)
-    data.require(columns)
+    data.require(columns, nested=_taken_as_they_are(job))
     data.refuse_faults()
     if model is not None and needs_target(model) and not data.has_target:
         raise UsageError(f"{type(model).__name__} needs a target; name it with target= or --target")
@@ -200,6 +200,20 @@ def take_apart(estimator: Any, data: Any, options: Options) -> Job:
     return job
 
 
+_TAKE_RECORDS = ("DictVectorizer", "FeatureHasher")
+
+
+def _taken_as_they_are(job: Job) -> set[str]:
+    """Return the columns whose only use is by steps that take dicts and lists."""
+    takers: set[str] = set()
+    others: set[str] = set()
+    for leaf in job.leaves():
+        if leaf.schema is not None:
+            found = takers if type(leaf.estimator).__name__ in _TAKE_RECORDS else others
+            found |= set(leaf.schema.names)
+    return takers - others
+
+
 def _check_target(data: Dataset, model: Any, leaves: list[Leaf]) -> None:
     for leaf in leaves:
         if leaf.needs_target and not data.has_target:
@@ -208,7 +222,15 @@ def _check_target(data: Dataset, model: Any, leaves: list[Leaf]) -> None:
                 "with target= or --target"
             )
     target = data.target_field
-    if target is None or target.is_number or model is None or not is_regressor(model):
+    if target is None:
+        return
+    lists = any(type(leaf.estimator).__name__ == "MultiLabelBinarizer" for leaf in leaves)
+    if pa.types.is_nested(target.type) and not lists:
+        raise SchemaError(
+            f"the target {target.name!r} is {target.type}, and only MultiLabelBinarizer learns "
+            "from lists; compute a number or a string with derive="
+        )
+    if target.is_number or model is None or not is_regressor(model):
         return
     raise SchemaError(
         f"the target {target.name!r} is {target.type}, and {type(model).__name__} learns "

@@ -170,6 +170,10 @@ class Assembler:
             return np.asarray(column.to_numpy(zero_copy_only=False), dtype=object)
         if pa.types.is_decimal(column.type):
             column = column.cast(pa.float64())
+        elif pa.types.is_list(column.type) or pa.types.is_large_list(column.type):
+            lists = np.empty(len(column), dtype=object)
+            lists[:] = column.to_pylist()
+            return lists
         elif not Field("", column.type).is_number:
             raise SchemaError(
                 f"the target {self._data.target!r} is {column.type}; a target is a number, a "

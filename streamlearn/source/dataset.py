@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Generator, Iterator, Mapping, Sequence
+from collections.abc import Collection, Generator, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
 from typing import Any
@@ -173,8 +173,18 @@ class Dataset:
             names |= set(self.features.names)
         return names
 
-    def require(self, features: Sequence[str], roles: bool = True) -> None:
+    def require(
+        self, features: Sequence[str], roles: bool = True, *, nested: Collection[str] = ()
+    ) -> None:
         """Refuse nested columns, and those whose types disagree between files or that some lack.
+
+        Parameters
+        ----------
+        features : sequence of str
+        roles : bool
+            Whether target and weight are looked at too.
+        nested : collection of str
+            Columns that may be nested: a step takes them as they are.
 
         Raises
         ------
@@ -182,7 +192,7 @@ class Dataset:
             Naming files, column, types, and what settles it.
         """
         for name in features:
-            if pa.types.is_nested(self.schema[name].type):
+            if pa.types.is_nested(self.schema[name].type) and name not in nested:
                 raise SchemaError(
                     f"column {name!r} is nested ({self.schema[name].type}), and a feature is one "
                     "value a row: leave it out by naming the columns to learn from with features= "

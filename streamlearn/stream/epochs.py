@@ -193,19 +193,17 @@ class Epochs:
 
     def _explain(self, error: ValueError, batch: Chunk) -> DataError:
         """Find the cell that the model would not take."""
-        dense = batch.X if isinstance(batch.X, np.ndarray) else getattr(batch.X, "data", None)
-        if isinstance(dense, np.ndarray) and dense.dtype.kind == "f":
-            bad = ~np.isfinite(dense)
-            if bad.any() and dense.ndim == 2:
-                row, column = (int(part) for part in np.argwhere(bad)[0])
-                names = self.reader.features if self.kernel is None else None
-                shown = names[column] if names else f"output {column} of the preprocessing"
-                model = type(self.learner.estimator).__name__
-                return DataError(
-                    f"{self.reader.dataset.locate(int(batch.rows[row]))}: column {shown!r} is "
-                    f"{dense[row, column]}, which {model} does not take; put a SimpleImputer "
-                    "before it, or filter such rows with where="
-                )
+        found = _not_finite(batch.X)
+        if found is not None:
+            row, column, value = found
+            names = self.reader.features if self.kernel is None else None
+            shown = names[column] if names else f"output {column} of the preprocessing"
+            model = type(self.learner.estimator).__name__
+            return DataError(
+                f"{self.reader.dataset.locate(int(batch.rows[row]))}: column {shown!r} is "
+                f"{value}, which {model} does not take; put a SimpleImputer before it, or filter "
+                "such rows with where="
+            )
         place = self.reader.dataset.locate(int(batch.rows[0]))
         return DataError(f"the batch that begins at {place} cannot be learned: {error}")
 
@@ -274,6 +272,23 @@ class Epochs:
             if part.y is not None:
                 scores.update(part.y, answers_of(self.predictor, part.X), part.weight)
         return dict(scores.value())
+
+
+def _not_finite(X: Any) -> tuple[int, int, Any] | None:
+    """Return row, column and value of a matrix's first cell that is no finite number."""
+    if hasattr(X, "indptr"):
+        bad = ~np.isfinite(X.data)
+        if not bad.any():
+            return None
+        at = int(bad.argmax())
+        return int(np.searchsorted(X.indptr, at, side="right")) - 1, int(X.indices[at]), X.data[at]
+    if not isinstance(X, np.ndarray) or X.ndim != 2 or X.dtype.kind != "f":
+        return None
+    bad = ~np.isfinite(X)
+    if not bad.any():
+        return None
+    row, column = (int(part) for part in np.argwhere(bad)[0])
+    return row, column, X[row, column]
 
 
 def _mixed(store: Scratch, blocks: list[tuple[int, int]], order: NDArray[np.intp]) -> Chunk:
