@@ -189,7 +189,7 @@ class Fitting:
             if leaf.rank_error:
                 self._warn(
                     f"the quantiles of {name} are those of a sketch: at most "
-                    f"{leaf.rank_error:.2%} of the rows off their rank"
+                    f"{100 * leaf.rank_error:.2g} % of the rows off their rank"
                 )
 
     def _note_target(self, profile: TargetProfile) -> None:

@@ -18,7 +18,6 @@ from streamlearn.learn.classes import ClassCodes
 from streamlearn.learn.fold_encoder import FoldEncoder
 from streamlearn.learn.replay import table_like
 from streamlearn.learn.target_groups import Cells, TargetGroups
-from streamlearn.prepare.compile import changes_output
 from streamlearn.prepare.encode import CategoryIndex
 from streamlearn.prepare.folds import fold_of
 from streamlearn.prepare.target_encode import TargetKernel
@@ -283,9 +282,4 @@ def _check(encoder: Any) -> None:
     if seed is not None and not isinstance(seed, Integral | str):
         raise UnsupportedEstimatorError(
             f"TargetEncoder(random_state={seed!r}) cannot be fitted from chunks; give a whole number"
-        )
-    if changes_output(encoder):
-        raise UnsupportedEstimatorError(
-            "a TargetEncoder with set_output() cannot be fitted from chunks, for the rows learned "
-            "from are cross-fitted; leave set_output() out, and use it on the fitted estimator"
         )

@@ -297,7 +297,6 @@ def test_growth_counts_folds_and_classes():
         (TargetEncoder(cv=KFold(3)), "KFold.*the number of folds"),
         (TargetEncoder(shuffle=False), "shuffle=False"),
         (TargetEncoder(random_state=np.random.RandomState(0)), "give a whole number"),
-        (TargetEncoder().set_output(transform="pandas"), "set_output"),
     ],
 )
 def test_options_that_need_all_rows_are_refused(encoder, told):
@@ -307,16 +306,38 @@ def test_options_that_need_all_rows_are_refused(encoder, told):
 
 def test_no_way_leads_to_rows_encoded_by_their_own_target(tmp_path):
     _, source = written(tmp_path, TARGETS["numbers"])
-    scaler = StandardScaler().set_output(transform="pandas")
-    mixed = ColumnTransformer([("t", TargetEncoder(), ["text"]), ("n", scaler, ["x"])])
+
+    class Own(ColumnTransformer):
+        """Keeps its own transform, which knows nothing of folds."""
+
+    own = Own([("t", TargetEncoder(), ["text"]), ("n", StandardScaler(), ["x"])])
     with pytest.raises(UnsupportedEstimatorError, match="cannot be cross-fitted"):
-        sl.fit(make_pipeline(mixed, SGDRegressor()), source)
+        sl.fit(make_pipeline(own, SGDRegressor()), source)
     fitted, kernel = learn(TargetEncoder(), BATCH, TARGETS["numbers"])
     with pytest.raises(UsageError, match="folds are not known"):
         compile_transformer(fitted).apply(BATCH, np.arange(ROWS))
     _, kernel = learn(TargetEncoder(), BATCH[:1], TARGETS["numbers"][:1], (0,))
     with pytest.raises(DataError, match="more rows"):
         kernel.apply(BATCH[:1], np.arange(1))
+
+
+@pytest.mark.parametrize("frames", ["nowhere", "a sibling", "everywhere"])
+def test_frames_between_steps_are_cross_fitted_all_the_same(tmp_path, frames):
+    _, source = written(tmp_path, TARGETS["numbers"])
+    pipeline = make_pipeline(
+        ColumnTransformer([("t", TargetEncoder(), ["text"]), ("n", StandardScaler(), ["x"])]),
+        StandardScaler(),
+        SGDRegressor(random_state=0),
+    )
+    expected = sl.fit(pipeline, source).estimator[-1].coef_
+    if frames == "a sibling":
+        pipeline[0].transformers[1][1].set_output(transform="pandas")
+    elif frames == "everywhere":
+        pipeline.set_output(transform="pandas")
+    found = sl.fit(pipeline, source).estimator
+    np.testing.assert_allclose(found[-1].coef_, expected, rtol=1e-9)
+    if frames == "everywhere":
+        assert list(found[-1].feature_names_in_) == ["t__text", "n__x"]
 
 
 def test_a_target_of_too_many_classes_is_refused():
