@@ -229,7 +229,7 @@ def measure(name: str, case: Case, rows: int = ROWS) -> Entry:
         case.estimator, data, chunk_size=3_000, listeners=[count], batch_size=_batch(case)
     ).estimator
     given = _in_memory(case, X)
-    with threadpool_limits(1, "blas"):  # as inside fit, for the sake of the last bit
+    with threadpool_limits(1):  # as inside fit, for the sake of the last bit
         expected = _fit_otherwise(case, given, y)
     way = {Exact: "exact", Learner: "in order", Stateless: "learns nothing"}.get(
         type(recipe), "of its parts"

@@ -23,6 +23,7 @@ from typing import Any
 import click
 
 from benchmarks.cases import CASES, Case
+from benchmarks.preprocessing import PREPROCESSING
 from streamlearn.sizes import format_bytes, parse_bytes
 from streamlearn.testing import Measured, measure, why_no_kernel_limit
 
@@ -140,7 +141,9 @@ def _peer(found: dict[str, Any] | None) -> str:
 
 
 @click.command()
-@click.argument("names", nargs=-1, type=click.Choice([case.name for case in CASES]))
+@click.argument(
+    "names", nargs=-1, type=click.Choice([case.name for case in (*CASES, *PREPROCESSING)])
+)
 @click.option("--reduced", is_flag=True, help="Smaller data, that still exceeds the budget.")
 @click.option("--peers/--no-peers", default=True, show_default=True)
 @click.option("--data", type=click.Path(path_type=Path), help="Keep the data here.")
@@ -156,7 +159,7 @@ def main(
     if why:
         click.echo(f"{why}\n")
     rows = []
-    for case in CASES:
+    for case in (*CASES, *PREPROCESSING):
         if names and case.name not in names:
             continue
         with tempfile.TemporaryDirectory() as folder:

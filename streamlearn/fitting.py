@@ -162,7 +162,7 @@ class Fitting:
             reader,
             steps,
             new_profile,
-            self._watch(name),
+            self._watch(name, learning),
             rows=statistics_rows(job, names, learning),
             new_columns=self._profilers(names),
             in_order=any(leaf.in_order for leaf in learning),
@@ -227,11 +227,14 @@ class Fitting:
             if finding.kind in told:
                 self._warn(finding.text)
 
-    def _watch(self, name: str) -> Watch:
+    def _watch(self, name: str, learning: Sequence[Leaf]) -> Watch:
         """Return what refuses to go on once the statistics outgrow the budget."""
         memory = self.plan.memory
         terms = next((terms for item, terms in memory.passes if item == name), ())
         room = int(_STATE_SHARE * memory.limit_bytes) - sum(term.size_bytes for term in terms)
+        # What was planned for those that grow is theirs already.
+        own = [f"statistics of {leaf.path!r} " for leaf in learning if leaf.grows]
+        room += sum(term.size_bytes for term in terms if term.what.startswith(tuple(own)))
 
         def watch(states: Sequence[PassState], rows_read: int) -> None:
             grown = [

@@ -11,9 +11,12 @@ import pytest
 
 from benchmarks.cases import CASES
 from benchmarks.memory import REPORT, prepared, run
+from benchmarks.preprocessing import PREPROCESSING
 from streamlearn.generate import generate_dense, generate_taxi
 from streamlearn.sizes import parse_bytes
 from streamlearn.testing import check_budget_is_kept, measure, why_no_kernel_limit
+
+ALL = (*CASES, *PREPROCESSING)
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="reads VmHWM of /proc")
 
@@ -30,7 +33,7 @@ def kernel():
     return why_no_kernel_limit() is None
 
 
-@pytest.mark.parametrize("case", CASES, ids=[case.name for case in CASES])
+@pytest.mark.parametrize("case", ALL, ids=[case.name for case in ALL])
 @pytest.mark.parametrize(
     "full", [False, pytest.param(True, marks=pytest.mark.slow)], ids=["reduced", "full"]
 )

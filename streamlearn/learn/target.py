@@ -41,6 +41,11 @@ class TargetProfile:
         self.rows = 0
         """Rows seen."""
 
+    @property
+    def is_class(self) -> bool:
+        """Whether the target is a class, and not a number."""
+        return self._is_class
+
     def update(self, y: NDArray[Any], rows: NDArray[np.int64]) -> None:
         """Take in the target of a block; ``rows`` are their numbers in the source."""
         self.rows += len(y)

@@ -16,7 +16,14 @@ from streamlearn.learn.registry import Exact, Recipe
 from streamlearn.plan.job import Job
 from streamlearn.plan.memory import Demand, Term, block_rows
 from streamlearn.plan.order import plan_shuffle
-from streamlearn.plan.widths import has_unknown_width, is_guessed, output_width, width_into, widths
+from streamlearn.plan.widths import (
+    cells_into,
+    has_unknown_width,
+    is_guessed,
+    output_width,
+    width_into,
+    widths,
+)
 from streamlearn.score.progressive import SCORED_ROWS
 from streamlearn.source.base import ReaderCost
 
@@ -72,7 +79,7 @@ def statistics_demand(
 ) -> Demand:
     """Return what a pass of statistics holds, before anything has grown."""
     cost = job.data.cost(names)
-    width = sum(width_into(leaf, job) for leaf in learning)
+    width = sum(cells_into(leaf, job) for leaf in learning)
     states = max(1, job.threads) + 1
     stored = _stored_values(job)
     sparse = stored is not None and all(_takes_sparse(leaf.recipe) for leaf in learning)
@@ -192,8 +199,8 @@ def statistics_rows(job: Job, names: Sequence[str], learning: Sequence[Leaf]) ->
     stored = _stored_values(job)
     if stored is not None and all(_takes_sparse(leaf.recipe) for leaf in learning):
         return block_rows(math.ceil(stored), cost.chunk_row_bytes)
-    widest = max((width_into(leaf, job) for leaf in learning), default=0)
-    return block_rows(max(len(names), widest), cost.chunk_row_bytes)
+    widest = max((cells_into(leaf, job) for leaf in learning), default=0)
+    return block_rows(max(len(names), math.ceil(widest)), cost.chunk_row_bytes)
 
 
 def finish_demand(learned: Sequence[Leaf]) -> Demand:

@@ -10,10 +10,11 @@ import numpy as np
 
 from streamlearn.learn.graph import Leaf, Node
 from streamlearn.learn.nested import Chain, Columns, Union
+from streamlearn.learn.registry import Exact, Learner
 from streamlearn.learn.schedule import waits_on
 from streamlearn.plan.job import Job
 
-__all__ = ["has_unknown_width", "is_guessed", "output_width", "width_into", "widths"]
+__all__ = ["cells_into", "has_unknown_width", "is_guessed", "output_width", "width_into", "widths"]
 
 Given = tuple[int, float | None]
 """Columns, and values stored of a row where the matrix is sparse."""
@@ -38,10 +39,23 @@ def output_width(node: Node | None, job: Job) -> int:
 
 def width_into(leaf: Leaf, job: Job) -> int:
     """Columns that a step gets: the source's, or what the steps before it give."""
+    return _into(leaf, job)[0]
+
+
+def cells_into(leaf: Leaf, job: Job) -> float:
+    """Values of a row that a step works on: those stored, where it takes a sparse matrix as such."""
+    width, stored = _into(leaf, job)
+    if stored is not None and isinstance(leaf.recipe, Exact):
+        return stored if getattr(leaf.recipe.make, "takes_sparse", False) else width
+    return width if stored is None or not isinstance(leaf.recipe, Learner) else stored
+
+
+def _into(leaf: Leaf, job: Job) -> Given:
     if leaf.schema is not None:
-        return len(leaf.schema)
-    found = None if job.steps is None else _before(job.steps, leaf, len(job.data.features), job)
-    return found if found is not None else len(job.data.features)
+        return len(leaf.schema), None
+    given: Given = (len(job.data.features), None)
+    found = None if job.steps is None else _before(job.steps, leaf, given, job)
+    return found if found is not None else given
 
 
 def is_guessed(leaf: Leaf, job: Job) -> bool:
@@ -57,22 +71,30 @@ def is_guessed(leaf: Leaf, job: Job) -> bool:
     )
 
 
-def _before(node: Node, leaf: Leaf, width: int, job: Job) -> int | None:
+def _before(node: Node, leaf: Leaf, given: Given, job: Job) -> Given | None:
     if node is leaf:
-        return width
+        return given
     if isinstance(node, Chain):
         for child in node.nodes:
-            found = _before(child, leaf, width, job)
+            found = _before(child, leaf, given, job)
             if found is not None:
                 return found
-            width = widths(child, job, width)[0]
+            given = _after(child, given, job)
     if isinstance(node, Columns | Union):
-        for branch, columns in _branches(node, width):
+        for branch, columns in _branches(node, given[0]):
             if not isinstance(branch, str):
-                found = _before(branch, leaf, columns, job)
+                found = _before(branch, leaf, (columns, None), job)
                 if found is not None:
                     return found
     return None
+
+
+def _after(child: Node, given: Given, job: Job) -> Given:
+    """Return what a step of a chain gives for what it gets."""
+    found = widths(child, job, given[0])
+    if given[1] is not None and found[1] is None and _keeps_sparse(child):
+        return found[0], min(given[1], found[0])
+    return found
 
 
 def _branches(node: Columns | Union, width: int) -> list[tuple[Node | str, int]]:
@@ -93,10 +115,7 @@ def widths(node: Node, job: Job, given: int | None = None) -> Given:
     if isinstance(node, Chain):
         found: Given = (given or len(job.data.features), None)
         for child in node.nodes:
-            kept = found[1]
-            found = widths(child, job, found[0])
-            if kept is not None and found[1] is None and _keeps_sparse(child):
-                found = (found[0], min(kept, found[0]))
+            found = _after(child, found, job)
         return found
     assert isinstance(node, Columns | Union)
     total, slots, sparse = 0, 0.0, False
