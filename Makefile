@@ -9,6 +9,9 @@ DEMO_ROWS ?= 10_500_000
 DEMO_BUDGET ?= 512MB
 DEMO ?= demo
 
+# What test-floors runs: everything, if nothing is said.
+FLOOR_TESTS ?=
+
 # Processes that run tests side by side; memory tests start processes of their own.
 WORKERS ?= 2
 

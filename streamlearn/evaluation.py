@@ -212,7 +212,7 @@ class Evaluating:
             2,
             (
                 Term("raw blocks", int(2 * self._block_rows * cost.chunk_row_bytes)),
-                Term("prepared blocks", int(4 * self._block_rows * row)),
+                Term("prepared blocks", int(3 * self._block_rows * row)),
                 Term("answers", 2 * answer_bytes(self._model, self._block_rows)),
             ),
             remedy="a smaller model",

@@ -230,6 +230,7 @@ class _Solution:
         pooled = self._within.sum(axis=0) / self._total
         std = np.sqrt(np.diag(pooled))
         std[std == 0] = 1.0
+        pooled *= self._total / _freedom(self._total, len(means))
         values, vectors = linalg.eigh(pooled / std / std[:, None])
         singular = np.sqrt(np.maximum(values[::-1], 0.0))
         kept = singular > estimator.tol
@@ -256,3 +257,11 @@ class _Solution:
         if estimator.store_covariance:
             found["covariance_"] = self._covariance()
         return found
+
+
+def _freedom(rows: float, classes: int) -> float:
+    """Return what scikit-learn's "svd" divides by: from 1.9 on rows, as the other solvers do."""
+    import sklearn
+
+    major, minor = (int(part) for part in sklearn.__version__.split(".")[:2])
+    return rows if (major, minor) >= (1, 9) else rows - classes

@@ -183,6 +183,7 @@ def _signed_log(values: Floats) -> Floats:
     return np.asarray(np.sign(values) * np.log1p(np.abs(values)))
 
 
+@np.errstate(all="ignore")
 def _overflows(log: Floats, ceiling: float) -> Floats:
     """Return the lambda at which x**lambda / lambda has ``ceiling`` for its log."""
     lam = ceiling / log
