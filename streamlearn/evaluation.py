@@ -23,6 +23,7 @@ from streamlearn.errors import (
     UsageError,
 )
 from streamlearn.fitting import empty_scores
+from streamlearn.learn.peel import is_transformed_target
 from streamlearn.learn.sequential import is_classifier
 from streamlearn.plan.demands import answer_bytes, answer_rows
 from streamlearn.plan.job import cores
@@ -285,6 +286,11 @@ def _compile(estimator: Any, schema: Schema) -> tuple[Kernel | None, Any]:
     """Split a fitted pipeline into kernel and model; any other predictor is all model."""
     from sklearn.pipeline import Pipeline
 
+    if is_transformed_target(estimator) and type(estimator.regressor_) is Pipeline:
+        kernel, last = _compile(estimator.regressor_, schema)
+        short = copy.copy(estimator)
+        short.regressor_ = last
+        return kernel, short
     if type(estimator) is not Pipeline or len(estimator.steps) < 2:
         return None, estimator
     before = Pipeline(estimator.steps[:-1])
