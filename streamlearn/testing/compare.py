@@ -45,10 +45,21 @@ def _assert_same(found: Any, expected: Any, rtol: float, where: str) -> None:
         assert len(found) == len(expected), where
         for index, (one, other) in enumerate(zip(found, expected, strict=True)):
             _assert_same(one, other, rtol, f"{where}[{index}]")
+    elif hasattr(expected, "indptr"):
+        assert_same_matrix(found, expected, rtol=rtol)
+    elif type(expected).__name__ == "BSpline":
+        for part in ("t", "c", "k"):
+            _assert_same(getattr(found, part), getattr(expected, part), rtol, f"{where}.{part}")
+    elif isinstance(expected, np.ndarray) and _holds_arrays(expected):
+        _assert_same(list(found), list(expected), rtol, where)
     elif isinstance(expected, np.ndarray | np.generic | float):
         _assert_same_values(np.asarray(found), np.asarray(expected), rtol, where)
     elif isinstance(expected, int | str | bool | slice | None):
         assert found == expected, f"{where}: {found!r} is not {expected!r}"
+
+
+def _holds_arrays(value: Any) -> bool:
+    return value.dtype == object and any(isinstance(item, np.ndarray) for item in value.flat)
 
 
 def _assert_same_values(found: Any, expected: Any, rtol: float, where: str) -> None:
