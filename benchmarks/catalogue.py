@@ -224,11 +224,11 @@ def measure(name: str, case: Case, rows: int = ROWS) -> Entry:
         if isinstance(event, PassStarted):
             passes.append(event.name)
 
-    data = sl.scan(_with_target(X, y), target="y") if y is not None else sl.scan(X)
+    data = sl.scan(with_target(X, y), target="y") if y is not None else sl.scan(X)
     found = sl.fit(
         case.estimator, data, chunk_size=3_000, listeners=[count], batch_size=_batch(case)
     ).estimator
-    given = _in_memory(case, X)
+    given = in_memory(case, X)
     with threadpool_limits(1):  # as inside fit, for the sake of the last bit
         expected = _fit_otherwise(case, given, y)
     way = {Exact: "exact", Learner: "in order", Stateless: "learns nothing"}.get(
@@ -244,7 +244,8 @@ def measure(name: str, case: Case, rows: int = ROWS) -> Entry:
     )
 
 
-def _with_target(X: Any, y: Any) -> Any:
+def with_target(X: Any, y: Any) -> Any:
+    """Put rows and target into one table."""
     table = (
         X
         if isinstance(X, pa.Table)
@@ -255,7 +256,8 @@ def _with_target(X: Any, y: Any) -> Any:
     return table.append_column("y", pa.array(y))
 
 
-def _in_memory(case: Case, X: Any) -> Any:
+def in_memory(case: Case, X: Any) -> Any:
+    """Return the rows as scikit-learn would get them."""
     if not isinstance(X, pa.Table):
         return (
             X
