@@ -61,6 +61,7 @@ def _compile_step(estimator: Any, schema: Schema | None) -> Kernel | None:
         MinMaxScaler,
         OneHotEncoder,
         OrdinalEncoder,
+        RobustScaler,
         StandardScaler,
         TargetEncoder,
     )
@@ -72,7 +73,7 @@ def _compile_step(estimator: Any, schema: Schema | None) -> Kernel | None:
     if changes_output(estimator):
         return None
     kind = type(estimator)
-    if kind in (StandardScaler, MinMaxScaler, MaxAbsScaler, SimpleImputer):
+    if kind in (StandardScaler, MinMaxScaler, MaxAbsScaler, RobustScaler, SimpleImputer):
         compiled = compile_elementwise(estimator)
         if compiled is not None:
             return compiled

@@ -116,16 +116,18 @@ class FillKernel:
         return pa.RecordBatch.from_arrays(columns, schema=X.schema)
 
 
-def _subtract(values: NDArray[Any]) -> Operation:
+def _subtract(values: NDArray[Any], *, widely: bool = False) -> Operation:
+    """Subtract in the matrix's dtype, or ``widely`` in that of the values, as some scalers do."""
+
     def run(out: NDArray[Any], at: int | slice) -> None:
-        out -= values[at].astype(out.dtype)
+        out -= values[at] if widely else values[at].astype(out.dtype)
 
     return run
 
 
-def _divide(values: NDArray[Any]) -> Operation:
+def _divide(values: NDArray[Any], *, widely: bool = False) -> Operation:
     def run(out: NDArray[Any], at: int | slice) -> None:
-        out /= values[at].astype(out.dtype)
+        out /= values[at] if widely else values[at].astype(out.dtype)
 
     return run
 
@@ -180,7 +182,7 @@ def _finite(names: Sequence[str], step: str) -> Operation:
 def compile_elementwise(estimator: Any) -> ElementwiseKernel | None:
     """Compile a fitted scaler or numeric imputer; None where only its own transform will do."""
     from sklearn.impute import SimpleImputer
-    from sklearn.preprocessing import MaxAbsScaler, MinMaxScaler, StandardScaler
+    from sklearn.preprocessing import MaxAbsScaler, MinMaxScaler, RobustScaler, StandardScaler
 
     columns = int(estimator.n_features_in_)
     names = [str(name) for name in getattr(estimator, "feature_names_in_", range(columns))]
@@ -191,6 +193,13 @@ def compile_elementwise(estimator: Any) -> ElementwiseKernel | None:
             operations.append(_subtract(estimator.mean_))
         if estimator.with_std:
             operations.append(_divide(estimator.scale_))
+        return ElementwiseKernel(operations, columns, estimators=[estimator])
+    if type(estimator) is RobustScaler:
+        operations = [check]
+        if estimator.with_centering:
+            operations.append(_subtract(estimator.center_, widely=True))
+        if estimator.with_scaling:
+            operations.append(_divide(estimator.scale_, widely=True))
         return ElementwiseKernel(operations, columns, estimators=[estimator])
     if type(estimator) is MinMaxScaler:
         operations = [check, _multiply_add(estimator.scale_, estimator.min_)]

@@ -21,6 +21,7 @@ from sklearn.preprocessing import (
     OneHotEncoder,
     OrdinalEncoder,
     PolynomialFeatures,
+    RobustScaler,
     StandardScaler,
 )
 
@@ -73,6 +74,9 @@ SCALERS = [
     MinMaxScaler((-2, 3.5)),
     MinMaxScaler((0.1, 0.3), clip=True),
     MaxAbsScaler(),
+    RobustScaler(),
+    RobustScaler(with_centering=False),
+    RobustScaler(with_scaling=False, quantile_range=(10, 60)),
     MaxAbsScaler(clip=True),
     SimpleImputer(),
     SimpleImputer(keep_empty_features=True),
@@ -210,7 +214,7 @@ def test_a_numeric_kernel_leaves_its_input_alone(estimator):
 
 @pytest.mark.parametrize(
     "estimator",
-    [StandardScaler(), MinMaxScaler(), MaxAbsScaler(), SimpleImputer()],
+    [StandardScaler(), MinMaxScaler(), MaxAbsScaler(), RobustScaler(), SimpleImputer()],
     ids=["standard", "minmax", "maxabs", "imputer"],
 )
 @pytest.mark.parametrize("as_table", [True, False], ids=["table", "matrix"])
