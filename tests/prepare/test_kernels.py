@@ -215,7 +215,7 @@ def test_a_numeric_kernel_leaves_its_input_alone(estimator):
 @pytest.mark.parametrize(
     "estimator",
     [StandardScaler(), MinMaxScaler(), MaxAbsScaler(), RobustScaler(), SimpleImputer()],
-    ids=["standard", "minmax", "maxabs", "imputer"],
+    ids=["standard", "minmax", "maxabs", "robust", "imputer"],
 )
 @pytest.mark.parametrize("as_table", [True, False], ids=["table", "matrix"])
 def test_infinity_is_refused_with_row_and_column(estimator, as_table):
