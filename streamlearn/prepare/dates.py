@@ -17,7 +17,16 @@ from streamlearn.prepare.base import Rows
 
 __all__ = ["DateFeatures", "DatesKernel"]
 
-PARTS = ("year", "month", "day", "day_of_week", "hour", "minute_of_day", "is_weekend")
+PARTS = (
+    "year",
+    "month",
+    "day",
+    "day_of_week",
+    "hour",
+    "minute_of_day",
+    "is_weekend",
+    "elapsed",
+)
 _CYCLES = {"month": (1, 12), "day_of_week": (0, 7), "hour": (0, 24), "minute_of_day": (0, 1440)}
 
 
@@ -30,7 +39,8 @@ class DateFeatures(TransformerMixin, BaseEstimator):
     ----------
     parts : tuple of str
         Any of ``year``, ``month`` (1 to 12), ``day`` (of the month), ``day_of_week`` (Monday is
-        0), ``hour``, ``minute_of_day``, ``is_weekend`` (0 or 1).
+        0), ``hour``, ``minute_of_day``, ``is_weekend`` (0 or 1), ``elapsed`` (days and their
+        fractions since 1970-01-01, in UTC where the time has a zone).
     cyclic : bool, default False
         Give month, day_of_week, hour and minute_of_day as sine and cosine of their cycle.
 
@@ -39,6 +49,10 @@ class DateFeatures(TransformerMixin, BaseEstimator):
     n_features_in_ : int
     feature_names_in_ : array of str, shape (n_features_in_,)
         Where fitted on a frame.
+
+    Notes
+    -----
+    Arrow, which does the work, knows no daylight saving after 2037.
 
     Examples
     --------
@@ -161,6 +175,12 @@ def _parts(
 def _numbers(column: pa.Array, part: str) -> NDArray[np.float64]:
     if pa.types.is_date(column.type) and part in ("hour", "minute_of_day"):
         column = column.cast(pa.timestamp("s"))
+    if part == "elapsed":
+        if pa.types.is_date(column.type):
+            column = column.cast(pa.timestamp("s"))
+        ticks = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}[column.type.unit]
+        whole = column.cast(pa.int64()).cast(pa.float64(), safe=False)
+        return _float(whole) / (86_400 * ticks)
     if part == "minute_of_day":
         values = _float(pc.hour(column)) * 60 + _float(pc.minute(column))
     elif part == "is_weekend":
