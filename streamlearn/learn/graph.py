@@ -26,8 +26,7 @@ from streamlearn.learn.sequential import needs_target
 from streamlearn.learn.target import TargetProfile
 from streamlearn.prepare.base import Kernel, PassthroughKernel
 from streamlearn.prepare.compile import changes_output, compile_transformer
-from streamlearn.prepare.dicts import RecordsKernel, RowsKernel
-from streamlearn.prepare.text import TextKernel
+from streamlearn.prepare.text import iterates
 from streamlearn.prepare.union import FrameKernel
 
 __all__ = ["Leaf", "Node", "PassState"]
@@ -258,7 +257,7 @@ class Leaf:
                 return sample
             if self.kernel is None:
                 self.kernel = self._quietly(compile_transformer, self.estimator, self.schema)
-        if isinstance(self.kernel, TextKernel | RecordsKernel | RowsKernel):
+        if iterates(self.estimator) and self.kernel is not None:
             # These iterate over rows, and a frame iterates over the names of its columns.
             found = self._quietly(self.kernel.apply, sample)
         else:
