@@ -18,7 +18,7 @@ import pyarrow as pa
 
 from streamlearn.chunk import Block, Chunk, Schema
 from streamlearn.errors import CellError, DataError
-from streamlearn.learn.base import Accumulator, Growing, Growth, Numbered, Refining
+from streamlearn.learn.base import Accumulator, Growing, Growth, Numbered, Refining, Sized
 from streamlearn.learn.in_order import BatchLearning
 from streamlearn.learn.registry import Exact, Learner, Recipe, Stateless
 from streamlearn.learn.seeding import unseed
@@ -197,6 +197,11 @@ class Leaf:
         if self.fitted or not isinstance(self.recipe, Exact):
             return False
         return isinstance(self.make(), Growing)
+
+    @property
+    def planned(self) -> bool:
+        """Whether its size follows from the number of columns."""
+        return isinstance(self.make(), Sized)
 
     @property
     def in_order(self) -> bool:

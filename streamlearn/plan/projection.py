@@ -62,7 +62,7 @@ def make_plan(job: Job, limit: int, reserved: int, library_bytes: int) -> Plan:
 
 
 def _notes_on_categories(job: Job) -> list[str]:
-    paths = [leaf.path for leaf in job.leaves() if leaf.grows]
+    paths = [leaf.path for leaf in job.leaves() if leaf.grows and not leaf.planned]
     if not paths:
         return []
     return [
@@ -119,7 +119,9 @@ def _statistics_passes(job: Job) -> list[tuple[Pass, list[str], list[Leaf]]]:
                 else f"range of {target.name!r}"
             )
         name = "statistics" if number == 1 else f"statistics, pass {number}"
-        found.append((_pass(data, name, "learns " + ", ".join(parts), names), names, learning))
+        found.append(
+            (_pass(data, name, "learns " + ",\n       ".join(parts), names), names, learning)
+        )
     return found
 
 
