@@ -125,7 +125,9 @@ def cases() -> dict[str, Case]:
         ),
         Case(dec.PCA(4, svd_solver="full"), note="Gram matrix"),
         Case(dec.TruncatedSVD(4, algorithm="arpack", random_state=0), note="Gram matrix"),
-        Case(dec.FactorAnalysis(3, svd_method="lapack"), note="covariance", any_sign=True),
+        Case(
+            dec.FactorAnalysis(3, svd_method="lapack"), note="covariance; up to sign", any_sign=True
+        ),
         Case(dec.IncrementalPCA(4, batch_size=500), note="equals its own fit"),
         Case(
             LinearDiscriminantAnalysis(solver="svd"),

@@ -30,7 +30,7 @@ from streamlearn.plan.job import cores
 from streamlearn.plan.lean import plan_reading
 from streamlearn.plan.memory import Demand, MemoryPlan, Term
 from streamlearn.prepare.base import Kernel
-from streamlearn.prepare.compile import compile_transformer
+from streamlearn.prepare.compile import compile_transformer, widest_dense
 from streamlearn.prepare.frame import numbers, to_frame
 from streamlearn.rebatch import rebatch
 from streamlearn.score.base import Answers, answers_of
@@ -205,6 +205,7 @@ class Evaluating:
         cost = data.cost(self._names)
         width = getattr(self._kernel, "width", None) or len(self._names)
         row = min(8.0 * width, 40.0 * len(self._names) + 64)
+        row = max(row, 8.0 * widest_dense(self._kernel))
         return Demand(
             "evaluate",
             cost.fixed_bytes,

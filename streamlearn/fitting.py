@@ -10,6 +10,7 @@ from typing import Any
 import pyarrow as pa
 
 from streamlearn.errors import DataError, MemoryBudgetError
+from streamlearn.learn.base import Growth
 from streamlearn.learn.graph import Leaf, Node, PassState
 from streamlearn.learn.peel import on_its_own
 from streamlearn.learn.profile import Profile
@@ -224,8 +225,19 @@ class Fitting:
             told.append("numbers as text")
         for finding in self.columns.findings:
             # What else is found is in the report: not all of it concerns this model.
+            if finding.kind == "beyond double" and self._only_encoded(finding.column):
+                continue
             if finding.kind in told:
                 self._warn(finding.text)
+
+    def _only_encoded(self, column: str) -> bool:
+        """Whether only encoders use a column, which take values as they are."""
+        users = {
+            type(leaf.estimator).__name__
+            for leaf in self.job.leaves()
+            if leaf.schema is not None and column in leaf.schema.names
+        }
+        return bool(users) and users <= {"OneHotEncoder", "OrdinalEncoder", "TargetEncoder"}
 
     def _watch(self, name: str, learning: Sequence[Leaf]) -> Watch:
         """Return what refuses to go on once the statistics outgrow the budget."""
@@ -243,7 +255,7 @@ class Fitting:
             held = sum(item.state_bytes for item in grown)
             if not held or held <= room:
                 return
-            most = max(grown, key=lambda item: item.state_bytes)
+            most = _largest(grown)
             enough = option_bytes((held - room + memory.limit_bytes) * 1.25)
             raise MemoryBudgetError(
                 f"column {most.column!r} has at least {most.count:,} {most.unit} after "
@@ -431,6 +443,20 @@ def _with_columns(sample: Any, read: Any) -> Any:
     for name in frame.columns:
         out[name] = frame[name]
     return out[list(sample.columns)]
+
+
+def _largest(grown: Sequence[Growth]) -> Growth:
+    """Return the column that holds most, its parts taken together."""
+    by_column: dict[str, Growth] = {}
+    for item in grown:
+        known = by_column.get(item.column)
+        if known is not None:
+            held = known.state_bytes + item.state_bytes
+            item = replace(item, count=max(known.count, item.count), state_bytes=held)
+        by_column[item.column] = item
+    # What waits to be counted says nothing yet of how many there are.
+    counted = [item for item in by_column.values() if item.count] or list(by_column.values())
+    return max(counted, key=lambda item: item.state_bytes)
 
 
 def _no_rows(rows: RowCount) -> DataError:

@@ -142,6 +142,8 @@ class Leaf:
     """Its quantiles may be those of a sketch."""
     rank_error: float = 0.0
     """How far the quantiles of a sketch may be off, as a share of the rows."""
+    checked: bool = False
+    """Whether a function was looked at on rows of the data."""
     told: list[str] = field(default_factory=list)
     """What fitting it warned of."""
     sampled: tuple[int, int] | None = None
@@ -268,7 +270,34 @@ class Leaf:
         else:
             found = self._quietly(self.estimator.transform, sample)
         self.columns_out = int(found.shape[1]) if np.ndim(found) == 2 else 1
+        if state is not None and isinstance(self.recipe, Stateless) and not self.checked:
+            self.checked = True
+            self._look_across_rows(sample, found)
         return found
+
+    def _look_across_rows(self, sample: Any, whole: Any) -> None:
+        """Warn of a function whose values for a row depend on the rows beside it."""
+        ours = type(self.estimator).__module__.startswith(("sklearn.", "streamlearn."))
+        if (ours and getattr(self.estimator, "func", None) is None) or len(sample) < 2:
+            return
+        half = len(sample) // 2
+        rows = sample.iloc if hasattr(sample, "iloc") else sample
+        parts = [
+            _values(self._quietly(self.estimator.transform, part))
+            for part in (rows[:half], rows[half:])
+        ]
+        widths = {part.shape[1:] for part in (_values(whole), *parts)}
+        if len(widths) > 1:
+            shown = " or ".join(sorted(str(width[0]) for width in widths if width))
+            raise DataError(
+                f"step {self.path!r}: how many columns it gives depends on the rows ({shown}); give "
+                "every block the same columns (a OneHotEncoder knows them from all rows)"
+            )
+        if not _are_equal(_values(whole), np.concatenate(parts)):
+            self.told.append(
+                "it gives a row other values among other rows; it sees one block of rows at a "
+                "time, and never all of them"
+            )
 
     def _note(self, learned: Any) -> None:
         """Keep what an accumulator has to say beyond the fitted estimator."""
@@ -296,3 +325,15 @@ class Leaf:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             return self._call(function, *args)
+
+
+def _values(found: Any) -> Any:
+    return np.asarray(found.toarray() if hasattr(found, "toarray") else found)
+
+
+def _are_equal(one: Any, other: Any) -> bool:
+    if one.shape != other.shape:
+        return False
+    if one.dtype.kind in "fc":
+        return bool(np.allclose(one, other, rtol=1e-6, atol=0, equal_nan=True))
+    return bool(np.all((one == other) | ((one != one) & (other != other))))  # noqa: PLR0124 - NaN

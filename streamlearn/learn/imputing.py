@@ -247,6 +247,9 @@ class ImputerStatistics:
         if not len(values):
             return None, True
         best = values.filter(pa.array(times == times.max()))
+        if pa.types.is_float16(best.type):
+            # Arrow orders no half floats.
+            return pa.scalar(best.to_numpy().min(), best.type), counts.missing > 0
         return pc.min(best), counts.missing > 0
 
 

@@ -174,15 +174,46 @@ def _pick_columns(
     for name, step, chosen in estimator.transformers:
         columns, scalar = _resolve(chosen, frame, keys, _join(path, name))
         taken |= set(columns)
-        if not scalar:
+        if isinstance(step, str):
+            _refuse_word(step, _join(path, name))
+        elif scalar:
+            _refuse_series(step, columns[0], _join(path, name))
+        else:
             _refuse_frame(step, columns, _join(path, name))
         node = step if nodes is None else nodes[name] if columns else "drop"
         branches.append((name, node, columns, scalar))
+    if isinstance(estimator.remainder, str):
+        _refuse_word(estimator.remainder, _join(path, "remainder"))
     rest = [key for key in keys if key not in taken]
     if rest:
         node = estimator.remainder if nodes is None else nodes["remainder"]
         branches.append(("remainder", node, rest, False))
     return branches
+
+
+def _refuse_word(word: str, path: str) -> None:
+    if word not in ("drop", "passthrough"):
+        raise UsageError(
+            f"step {path!r}: {word!r} is no transformer; write 'passthrough', 'drop', or a "
+            "transformer"
+        )
+
+
+def _refuse_series(step: Any, column: Any, path: str) -> None:
+    """Refuse one column as one dimension where scikit-learn's transformer takes a table."""
+    while hasattr(step, "steps") and step.steps:
+        step = step.steps[0][1]
+    for _, part in getattr(step, "transformer_list", ()):
+        if not isinstance(part, str):
+            _refuse_series(part, column, path)
+    ours = type(step).__module__.startswith(("sklearn.", "streamlearn."))
+    free = iterates(step) or type(step).__name__ in ("FunctionTransformer", "FeatureUnion")
+    if ours and not free and not isinstance(step, str):
+        raise UsageError(
+            f"step {path!r} ({type(step).__name__}) takes a table, and of {column!r} scikit-learn "
+            f"would give it one column without its dimension; write [{column!r}] instead of "
+            f"{column!r}"
+        )
 
 
 def _refuse_frame(step: Any, columns: list[Any], path: str) -> None:

@@ -117,6 +117,7 @@ _INSTEAD = {
     "RFE": "SelectFromModel(SGDClassifier(penalty='l1'))",
     "RFECV": "SelectFromModel(SGDClassifier(penalty='l1'))",
     "RandomTreesEmbedding": "KBinsDiscretizer()",
+    "SelectFromModel": "SelectFromModel(SGDClassifier(penalty='l1'))",
     "SequentialFeatureSelector": "SelectFromModel(SGDClassifier(penalty='l1'))",
     "SparsePCA": "MiniBatchDictionaryLearning()",
     "TSNE": "PCA(n_components=2)",

@@ -21,6 +21,7 @@ from streamlearn.plan.widths import (
     has_unknown_width,
     is_guessed,
     output_width,
+    peak_cells,
     width_into,
     widths,
 )
@@ -162,7 +163,7 @@ def learn_demand(job: Job, batch: int, classes: int, *, known: bool) -> Demand:
             f"{outputs} {'classes' if outputs > 1 else 'output'})"
         )
         limit = "max_categories= on the encoder" if categories else "max_features= or min_df="
-        remedy = f"{limit}, or {most.instead}"
+        remedy = f"{limit}, {most.instead}, or a smaller batch_size"
     held = [
         Term("raw batch", int(2 * batch * cost.chunk_row_bytes)),
         Term("prepared batches", int(3 * batch * row_bytes)),
@@ -268,10 +269,11 @@ def output_bytes(node: Node | None, job: Job) -> tuple[float, float]:
         row = _cell_bytes(job) * len(schema)
         return (row, row) if schema.named else (row, 0.0)
     width, stored = widths(node, job)
-    if stored is not None:
-        return 12.0 * stored + 8, 26.0 * stored
     cell = _cell_bytes(job)
-    return cell * width, 2 * cell * width
+    peak = cell * peak_cells(node, (len(job.data.features), None), job)
+    if stored is not None:
+        return 12.0 * stored + 8, max(26.0 * stored, peak)
+    return cell * width, max(2 * cell * width, peak)
 
 
 def _stored_values(job: Job) -> float | None:

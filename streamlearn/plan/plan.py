@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from streamlearn.plan.memory import MemoryPlan, Term
 from streamlearn.sizes import format_bytes
 
 __all__ = ["Pass", "Plan"]
+
+_NUMBER = re.compile(r"pass (\d+) of at most (\d+)")
 
 
 @dataclass(frozen=True)
@@ -62,7 +65,8 @@ class Plan:
 
     def __str__(self) -> str:
         lines = ["Passes over the data"]
-        for number, item in enumerate(self.passes, 1):
+        for first, last, item in _folded(self.passes):
+            number = f"{first}" if first == last else f"{first} to {last}"
             times = f" x {item.times}" if item.times > 1 else ""
             lines.append(
                 f"  {number}. {item.name}{times}: {item.rows:,} rows, "
@@ -92,6 +96,35 @@ class Plan:
         from html import escape
 
         return f"<pre>{escape(str(self))}</pre>"
+
+
+def _folded(passes: Sequence[Pass]) -> list[tuple[int, int, Pass]]:
+    """Put passes that differ only in their number together, as first and last number."""
+    groups: list[list[Pass]] = []
+    for item in passes:
+        before = groups[-1][-1] if groups else None
+        same = (
+            before is not None
+            and _NUMBER.search(item.why) is not None
+            and _NUMBER.sub("", before.why) == _NUMBER.sub("", item.why)
+            and before.columns == item.columns
+        )
+        if same:
+            groups[-1].append(item)
+        else:
+            groups.append([item])
+    found, number = [], 1
+    for group in groups:
+        more = len(group) - 1
+
+        def shown(match: re.Match[str], more: int = more) -> str:
+            first = int(match[1])
+            return f"passes {first} to {first + more} of at most {match[2]}"
+
+        why = _NUMBER.sub(shown, group[0].why) if more else group[0].why
+        found.append((number, number + more, replace(group[0], why=why)))
+        number += len(group)
+    return found
 
 
 def _short(names: Sequence[str], most: int = 12) -> str:

@@ -165,7 +165,8 @@ def _batch_rows(job: Job) -> int | None:
     own = job.options.batch_size or own_batch_size(job.model, len(job.data.features))
     if own:
         return own
-    row_bytes = max(output_bytes(job.steps, job)[0], job.data.cost(job.columns).chunk_row_bytes)
+    row_bytes, work_bytes = output_bytes(job.steps, job)
+    row_bytes = max(row_bytes, work_bytes / 2, job.data.cost(job.columns).chunk_row_bytes)
     return min(_BATCH_ROWS, max(1024, int(_BATCH_BYTES / max(1.0, row_bytes))))
 
 

@@ -10,11 +10,19 @@ import numpy as np
 
 from streamlearn.learn.graph import Leaf, Node
 from streamlearn.learn.nested import Chain, Columns, Union
-from streamlearn.learn.registry import Exact, Learner
+from streamlearn.learn.registry import Exact
 from streamlearn.learn.schedule import waits_on
 from streamlearn.plan.job import Job
 
-__all__ = ["cells_into", "has_unknown_width", "is_guessed", "output_width", "width_into", "widths"]
+__all__ = [
+    "cells_into",
+    "has_unknown_width",
+    "is_guessed",
+    "output_width",
+    "peak_cells",
+    "width_into",
+    "widths",
+]
 
 Given = tuple[int, float | None]
 """Columns, and values stored of a row where the matrix is sparse."""
@@ -23,6 +31,22 @@ _GUESSED_CATEGORIES = 64
 _GUESSED_TERMS = 100_000
 _BYTES_OF_A_WORD = 5
 _GROWS = ("CountVectorizer", "DictVectorizer", "OneHotEncoder", "TfidfVectorizer")
+_WRITE_ONCE = (
+    "CountVectorizer",
+    "DateFeatures",
+    "DictVectorizer",
+    "FeatureHasher",
+    "HashingVectorizer",
+    "MaxAbsScaler",
+    "MinMaxScaler",
+    "OneHotEncoder",
+    "OrdinalEncoder",
+    "RobustScaler",
+    "SimpleImputer",
+    "StandardScaler",
+    "TargetEncoder",
+    "TfidfVectorizer",
+)
 _COMPONENTS = ("n_components", "n_clusters")
 
 
@@ -39,23 +63,58 @@ def output_width(node: Node | None, job: Job) -> int:
 
 def width_into(leaf: Leaf, job: Job) -> int:
     """Columns that a step gets: the source's, or what the steps before it give."""
-    return _into(leaf, job)[0]
+    return _into(leaf, job)[0][0]
 
 
 def cells_into(leaf: Leaf, job: Job) -> float:
-    """Values of a row that a step works on: those stored, where it takes a sparse matrix as such."""
-    width, stored = _into(leaf, job)
+    """Values of a row that a step works on, or that the steps before it hold for a moment.
+
+    Those stored, where it takes a sparse matrix as such.
+    """
+    (width, stored), before = _into(leaf, job)
     if stored is not None and isinstance(leaf.recipe, Exact):
-        return stored if getattr(leaf.recipe.make, "takes_sparse", False) else width
-    return width if stored is None or not isinstance(leaf.recipe, Learner) else stored
+        stored = stored if getattr(leaf.recipe.make, "takes_sparse", False) else None
+    taken = float(width) if stored is None else stored
+    # Three values for each are planned while a step learns.
+    return max(taken, before / 3)
 
 
-def _into(leaf: Leaf, job: Job) -> Given:
+def _into(leaf: Leaf, job: Job) -> tuple[Given, float]:
     if leaf.schema is not None:
-        return len(leaf.schema), None
+        return (len(leaf.schema), None), 0.0
     given: Given = (len(job.data.features), None)
     found = None if job.steps is None else _before(job.steps, leaf, given, job)
-    return found if found is not None else given
+    return found if found is not None else (given, 0.0)
+
+
+def cells_of(given: Given) -> float:
+    """Return a row's values in a matrix, a stored one with its index counted one and a half."""
+    return float(given[0]) if given[1] is None else 1.5 * given[1]
+
+
+def peak_cells(node: Node, given: Given, job: Job) -> float:
+    """Return the values of a row that are held at once, at most, while a node transforms it."""
+    if isinstance(node, Leaf):
+        kernel = type(node.estimator).__name__ in _WRITE_ONCE
+        # What has a kernel writes its output; anything else takes a copy of its input too.
+        taken = 0.0 if kernel and node.schema is not None else cells_of(given)
+        gives = cells_of(_after(node, given, job))
+        return taken + gives + (0.0 if kernel else max(taken, gives))
+    peak = 0.0
+    if isinstance(node, Chain):
+        for child in node.nodes:
+            peak = max(peak, peak_cells(child, given, job))
+            given = _after(child, given, job)
+        return peak
+    assert isinstance(node, Columns | Union)
+    beside = 0.0
+    for branch, columns in _branches(node, given[0]):
+        if isinstance(branch, str):
+            beside += 0 if branch == "drop" else columns
+            continue
+        peak = max(peak, peak_cells(branch, (columns, None), job))
+        beside += cells_of(_after(branch, (columns, None), job))
+    return beside + peak
 
 
 def is_guessed(leaf: Leaf, job: Job) -> bool:
@@ -71,14 +130,17 @@ def is_guessed(leaf: Leaf, job: Job) -> bool:
     )
 
 
-def _before(node: Node, leaf: Leaf, given: Given, job: Job) -> Given | None:
+def _before(node: Node, leaf: Leaf, given: Given, job: Job) -> tuple[Given, float] | None:
+    """Return what reaches a leaf, and the most that the steps before it hold of a row."""
     if node is leaf:
-        return given
+        return given, 0.0
     if isinstance(node, Chain):
+        peak = 0.0
         for child in node.nodes:
             found = _before(child, leaf, given, job)
             if found is not None:
-                return found
+                return found[0], max(found[1], peak)
+            peak = max(peak, peak_cells(child, given, job))
             given = _after(child, given, job)
     if isinstance(node, Columns | Union):
         for branch, columns in _branches(node, given[0]):

@@ -53,6 +53,8 @@ class EstimatorKernel:
 
     def __init__(self, estimator: Any) -> None:
         self._estimator = estimator
+        self.columns_out = int(getattr(estimator, "_n_features_out", 0))
+        """Where the estimator says so; a sparse matrix may have as many."""
         self._named = hasattr(estimator, "feature_names_in_")
         parameters = estimator.get_params() if hasattr(estimator, "get_params") else {}
         self._works_in_place = any(

@@ -18,7 +18,7 @@ from streamlearn.prepare.target_encode import TargetKernel
 from streamlearn.prepare.text import TextKernel
 from streamlearn.prepare.union import FrameKernel, UnionKernel
 
-__all__ = ["chain", "compile_transformer"]
+__all__ = ["chain", "compile_transformer", "widest_dense"]
 
 
 def compile_transformer(
@@ -95,10 +95,12 @@ def changes_output(estimator: Any) -> bool:
 
 
 def _output_of(estimator: Any) -> str | None:
-    """Return the container asked for by ``set_output``, if one is."""
+    """Return the container asked for by ``set_output`` or ``set_config``, if one is."""
+    from sklearn import get_config
+
     config = getattr(estimator, "_sklearn_output_config", None) or {}
+    found: str | None = config.get("transform") or get_config()["transform_output"]
     # ColumnTransformer asks the "default" of what it makes of "passthrough".
-    found: str | None = config.get("transform", "default")
     return None if found == "default" else found
 
 
@@ -216,3 +218,18 @@ def chain(kernels: Sequence[Kernel]) -> Kernel:
                 continue
         fused.append(kernel)
     return fused[0] if len(fused) == 1 else ChainKernel(fused)
+
+
+def widest_dense(kernel: Kernel | None) -> int:
+    """Return the most columns that a kernel, or one inside it, gives as a dense matrix."""
+    if isinstance(kernel, ChainKernel):
+        return max(widest_dense(part) for part in kernel.kernels)
+    if isinstance(kernel, ColumnsKernel):
+        inside = max((widest_dense(branch.kernel) for branch in kernel.branches), default=0)
+        return inside if kernel.sparse else max(inside, kernel.width or 0)
+    if isinstance(kernel, UnionKernel):
+        return sum(widest_dense(part) for part in kernel.kernels)
+    if kernel is None or isinstance(kernel, TextKernel) or getattr(kernel, "sparse", False):
+        return 0
+    known: Any = kernel.width or getattr(kernel, "columns_out", 0)
+    return int(known)

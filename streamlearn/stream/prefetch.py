@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import queue
+import sys
 import threading
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
+from functools import partial
 from typing import Any, Generic, TypeVar
 
 __all__ = ["ahead", "ordered"]
@@ -19,6 +21,14 @@ _WAIT_S = 0.1
 
 class _Stopped(Exception):  # noqa: N818 - a signal between threads, not an error
     """The consumer has gone."""
+
+
+def _settings() -> Callable[[], None] | None:
+    """Return what gives another thread scikit-learn's settings of this one: each has its own."""
+    sklearn: Any = sys.modules.get("sklearn")
+    if sklearn is None:
+        return None
+    return partial(sklearn.set_config, **sklearn.get_config())
 
 
 def ordered(
@@ -63,7 +73,9 @@ def ordered(
             yield from work(task)
         return
     stop = threading.Event()
-    pool = ThreadPoolExecutor(threads, thread_name_prefix="streamlearn-read")
+    pool = ThreadPoolExecutor(
+        threads, thread_name_prefix="streamlearn-read", initializer=_settings()
+    )
     lanes: deque[_Lane[R]] = deque()
     remaining = iter(tasks)
 
@@ -146,7 +158,7 @@ def ahead(
         for item in items:
             yield function(item)
         return
-    pool = ThreadPoolExecutor(1, thread_name_prefix="streamlearn-prepare")
+    pool = ThreadPoolExecutor(1, thread_name_prefix="streamlearn-prepare", initializer=_settings())
     waiting: deque[Future[R]] = deque()
     try:
         for item in items:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pytest
+from sklearn import config_context
 from sklearn.base import clone
 from sklearn.compose import ColumnTransformer, make_column_selector
 from sklearn.impute import SimpleImputer
@@ -21,7 +23,7 @@ from sklearn.preprocessing import (
 )
 
 import streamlearn as sl
-from streamlearn.errors import SchemaError, UnsupportedEstimatorError
+from streamlearn.errors import DataError, SchemaError, UnsupportedEstimatorError, UsageError
 
 ROWS = 300
 rng = np.random.default_rng(5)
@@ -201,3 +203,47 @@ def test_a_users_own_stateless_transformer_works(parity):
 def test_a_predictor_in_the_middle_is_refused_by_name():
     with pytest.raises(UnsupportedEstimatorError, match="'counting'"):
         sl.fit(make_pipeline(Counting(), StandardScaler()), sl.scan(TABLE.select(["b"])))
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+def test_frames_asked_for_by_a_setting_reach_every_step(parity, threads):
+    named = FunctionTransformer(lambda frame: frame.assign(twice=frame["b"] * 2))
+    pipeline = make_pipeline(
+        ColumnTransformer([("b", MinMaxScaler(), ["b"])], verbose_feature_names_out=False),
+        named,
+        ColumnTransformer([("t", MaxAbsScaler(), ["twice"])], remainder="passthrough"),
+    )
+    with config_context(transform_output="pandas"):
+        expected = clone(pipeline).fit_transform(TABLE.to_pandas())
+        fitted = sl.fit(pipeline, parity.source(TABLE, "groups"), threads=threads, chunk_size=7)
+        found = fitted.estimator.transform(TABLE.to_pandas())
+    parity.same(found, expected, "output", 1e-12)
+
+
+@pytest.mark.parametrize(
+    ("transformer", "told"),
+    [
+        (("a", StandardScaler(), "a"), r"write \['a'\] instead of 'a'"),
+        (("a", make_pipeline(SimpleImputer(), StandardScaler()), "a"), r"write \['a'\]"),
+        (("a", "passtrough", ["a"]), "'passtrough' is no transformer"),
+    ],
+)
+def test_slips_are_told_before_anything_is_read(transformer, told):
+    with pytest.raises(UsageError, match=told):
+        sl.explain(ColumnTransformer([transformer]), sl.scan(TABLE))
+
+
+@pytest.mark.parametrize(
+    ("function", "warns"),
+    [(lambda frame: frame.rank(), True), (np.abs, False), (lambda frame: frame * 2, False)],
+)
+def test_a_function_that_looks_across_rows_is_warned_of(function, warns):
+    pipeline = make_pipeline(FunctionTransformer(function), StandardScaler())
+    told = sl.fit(pipeline, sl.scan(TABLE.select(["b", "code"]))).warnings
+    assert bool(told) is warns
+
+
+def test_a_function_whose_columns_depend_on_the_rows_is_named():
+    codes = FunctionTransformer(lambda frame: pd.get_dummies(frame["code"]))
+    with pytest.raises(DataError, match=r"'functiontransformer'.*depends on the rows"):
+        sl.fit(make_pipeline(codes, StandardScaler()), sl.scan(TABLE.select(["code"])))
