@@ -58,6 +58,7 @@ from sklearn.decomposition import PCA, TruncatedSVD
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.feature_selection import SelectKBest
 from sklearn.impute import SimpleImputer
+from sklearn.kernel_approximation import RBFSampler
 from sklearn.linear_model import SGDClassifier, SGDRegressor
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import (
@@ -101,6 +102,18 @@ PREPROCESSING: tuple[Case, ...] = (
         _dense,
         _code("QuantileTransformer(), SGDClassifier(random_state=0)"),
         0.15,
+    ),
+    Case(
+        "widened",
+        "10 M x 28 float32: 800 random features, five components of them",
+        "500MB",
+        "dense-10M",
+        _dense,
+        _code(
+            "StandardScaler(), RBFSampler(n_components=800, random_state=0), PCA(5),"
+            " SGDClassifier(random_state=0)"
+        ),
+        0.04,
     ),
     Case(
         "texts",
