@@ -89,7 +89,9 @@ class Fillable(Protocol):
 
     The imputer before it learns in the same pass; when its fill values are known, ``fill``
     turns the state into the one of the filled data. By then ``refine``, if there is one, has
-    said that no more pass is needed.
+    said that no more pass is needed. Where only some estimators of a class can, a static method
+    ``may_fill(estimator)`` says which; where gaps are refused otherwise, an attribute ``ahead`` is
+    set to True before any row is seen.
     """
 
     def fill(self, imputer: Any) -> None:

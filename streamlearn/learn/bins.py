@@ -17,6 +17,7 @@ from streamlearn.learn.interpolation import METHODS
 from streamlearn.learn.lloyd import Lloyd
 from streamlearn.learn.moments import Moments, refuse_infinite
 from streamlearn.learn.order import OrderStatistics
+from streamlearn.learn.quantiles import fills_of
 from streamlearn.learn.ranges import Ranges, asks_for_weight, refuse_missing
 from streamlearn.learn.replay import fit_quietly, frame_like, matrix_of
 
@@ -40,6 +41,8 @@ class BinEdges:
 
     sketch = False
     """One pass, and quantiles that are near; set after making."""
+    ahead = False
+    """Whether it learns ahead of an imputer; set after making."""
 
     def __init__(self, estimator: Any) -> None:
         self._strategy = estimator.strategy
@@ -89,6 +92,19 @@ class BinEdges:
         clusters = 32 * _DISTINCT + 100 * bins if self._strategy == "kmeans" else 0
         return columns * (100 + clusters)
 
+    @staticmethod
+    def may_fill(estimator: Any) -> bool:
+        """Whether it can learn ahead of an imputer: quantile bins, as many for each column."""
+        return bool(estimator.strategy == "quantile" and np.ndim(estimator.n_bins) == 0)
+
+    def fill(self, imputer: Any) -> None:
+        """See `Fillable.fill`."""
+        assert self._quantiles is not None
+        assert self._bins is not None
+        values, kept = fills_of(imputer)
+        self._quantiles.fill(values, kept)
+        self._bins = self._bins[kept]
+
     def update(self, X: Block, y: Any, sample_weight: Any) -> None:
         """See `Accumulator.update`."""
         del y
@@ -96,7 +112,8 @@ class BinEdges:
             raise ValueError("KBinsDiscretizer takes no sparse matrix")
         matrix = matrix_of(X)
         refuse_infinite(matrix, X, "KBinsDiscretizer")
-        refuse_missing(matrix, X, "KBinsDiscretizer", "put an imputer before it")
+        if not self.ahead:
+            refuse_missing(matrix, X, "KBinsDiscretizer", "put an imputer before it")
         if self._bins is None:
             self._bins = self._validate(matrix.shape[1])
         if self._clusters:
@@ -167,7 +184,7 @@ class BinEdges:
         """See `Refining.refine`."""
         self._done += 1
         if self._quantiles is not None:
-            return self._quantiles.refine(self._asks, ahead=False, sketch=self.sketch)
+            return self._quantiles.refine(self._asks, ahead=self.ahead, sketch=self.sketch)
         if self._moments is None:
             return False
         if not self._clusters:
@@ -230,7 +247,7 @@ class BinEdges:
 
     def _edges(self, column: int, bins: int) -> tuple[NDArray[Any], int]:
         if self._quantiles is not None:
-            low, high = self._quantiles.order.extremes(column)
+            low, high = self._quantiles.extremes(column)
         else:
             assert self._ranges is not None
             low, high = self._ranges.low[column], self._ranges.high[column]

@@ -106,6 +106,17 @@ class Quantiles:
         below, above, part = neighbours(total, shares, method)
         return interpolate(self._values(given, below), self._values(given, above), part)
 
+    def extremes(self, column: int) -> tuple[Any, Any]:
+        """Return the smallest and the largest value of a column, by its number among those left."""
+        given = int(self.columns[column])
+        fill = None
+        if self._fill is not None and self.order.missing[given]:
+            fill = self._fill[given]
+            if not self.order.count[given]:
+                return fill, fill
+        low, high = self.order.extremes(given)
+        return (low, high) if fill is None else (min(low, fill), max(high, fill))
+
     def median(self, column: int) -> Any:
         """Return the median of a column, which was asked for, in its own type."""
         return self.at(column, MEDIAN)[0]

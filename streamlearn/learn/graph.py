@@ -180,6 +180,8 @@ class Leaf:
         found = self.recipe.make(self.estimator)
         if self.sketches and hasattr(found, "sketch"):
             found.sketch = True
+        if self.is_ahead and hasattr(found, "ahead"):
+            found.ahead = True
         if self.target is not None and self.target.is_class and hasattr(found, "classes"):
             found.classes = len(self.target.classes()[0])
         return found

@@ -11,20 +11,23 @@ from streamlearn.chunk import Block
 from streamlearn.errors import UnsupportedEstimatorError
 from streamlearn.learn.column_quantiles import Ask
 from streamlearn.learn.moments import refuse_infinite
-from streamlearn.learn.quantiles import QuantileFit
+from streamlearn.learn.quantiles import FillableFit
 from streamlearn.learn.ranges import Ranges, asks_for_weight, refuse_missing
 from streamlearn.learn.replay import blank_like, matrix_of
 
 __all__ = ["SplineKnots"]
 
 
-class SplineKnots(QuantileFit):
+class SplineKnots(FillableFit):
     """Fits `sklearn.preprocessing.SplineTransformer`.
 
     Parameters
     ----------
     estimator : SplineTransformer
     """
+
+    ahead = False
+    """Whether it learns ahead of an imputer; set after making."""
 
     def __init__(self, estimator: Any) -> None:
         super().__init__(estimator)
@@ -42,6 +45,12 @@ class SplineKnots(QuantileFit):
         self.sizes_wanted = 2 * len(shares) * self._is_quantile
         self._ranges: Ranges | None = None
 
+    @staticmethod
+    def may_fill(estimator: Any) -> bool:
+        """Whether it can learn ahead of an imputer: with knots at quantiles."""
+        knots, takes_gaps = estimator.knots, getattr(estimator, "handle_missing", "error")
+        return isinstance(knots, str) and knots == "quantile" and takes_gaps == "error"
+
     @property
     def passes(self) -> int:
         """See `Refining.passes`."""
@@ -58,7 +67,7 @@ class SplineKnots(QuantileFit):
             raise ValueError("SplineTransformer takes no sparse matrix")
         matrix = matrix_of(X)
         refuse_infinite(matrix, X, self._step)
-        if not self._takes_gaps:
+        if not (self._takes_gaps or self.ahead):
             hint = "put an imputer before it, or use handle_missing='zeros'"
             refuse_missing(matrix, X, self._step, hint)
         if self._ranges is None:

@@ -343,4 +343,10 @@ def learns_ahead_of(node: Node, follower: Node) -> bool:
         and learns_ahead(node.estimator, node.schema)
         and isinstance(follower.recipe.make, type)
         and issubclass(follower.recipe.make, Fillable)
+        and getattr(follower.recipe.make, "may_fill", _always)(follower.estimator)
     )
+
+
+def _always(estimator: Any) -> bool:
+    del estimator
+    return True

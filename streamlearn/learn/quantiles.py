@@ -11,13 +11,12 @@ from numpy.typing import NDArray
 
 from streamlearn.chunk import Block
 from streamlearn.errors import UnsupportedEstimatorError
-from streamlearn.learn.base import Fillable
 from streamlearn.learn.column_quantiles import MEDIAN, Ask, Quantiles
 from streamlearn.learn.moments import refuse_infinite, refuse_stored_infinity
 from streamlearn.learn.order import OrderStatistics
 from streamlearn.learn.replay import blank_like, fit_quietly, matrix_of
 
-__all__ = ["Landmarks", "QuantileFit", "RobustQuantiles"]
+__all__ = ["FillableFit", "Landmarks", "QuantileFit", "RobustQuantiles", "fills_of"]
 
 
 _MANY_RANKS = 200
@@ -31,6 +30,8 @@ class QuantileFit:
     """One pass, and quantiles that are near; set after making."""
     sizes_wanted = 0
     """Ranks of a column at most."""
+    ahead = False
+    """Whether it may be told later what fills the gaps."""
 
     def __init__(self, estimator: Any) -> None:
         self._step = type(estimator).__name__
@@ -83,26 +84,32 @@ class QuantileFit:
         self._done += 1
         if self._found is None:
             return False
-        return self._found.refine(self._asks, ahead=isinstance(self, Fillable), sketch=self.sketch)
+        return self._found.refine(self._asks, ahead=self.ahead, sketch=self.sketch)
 
     def _asks(self, column: int) -> Sequence[Ask]:
         raise NotImplementedError
 
 
-class _FillableFit(QuantileFit):
+class FillableFit(QuantileFit):
     """One that may learn from data with gaps, ahead of the imputer that fills them."""
+
+    ahead = True
 
     def fill(self, imputer: Any) -> None:
         """See `Fillable.fill`."""
         assert self._found is not None
-        values = np.asarray(imputer.statistics_, dtype=np.float64)
-        kept = np.arange(len(values))
-        if not imputer.keep_empty_features:
-            kept = np.flatnonzero(~np.isnan(values))
-        self._found.fill(values, kept)
+        self._found.fill(*fills_of(imputer))
 
 
-class RobustQuantiles(_FillableFit):
+def fills_of(imputer: Any) -> tuple[NDArray[np.float64], NDArray[np.intp]]:
+    """Return what a fitted imputer fills each column with, and which columns it keeps."""
+    values = np.asarray(imputer.statistics_, dtype=np.float64)
+    if imputer.keep_empty_features:
+        return values, np.arange(len(values))
+    return values, np.flatnonzero(~np.isnan(values))
+
+
+class RobustQuantiles(FillableFit):
     """Fits `sklearn.preprocessing.RobustScaler`.
 
     Parameters
@@ -156,7 +163,7 @@ class RobustQuantiles(_FillableFit):
             estimator.scale_ = scale
 
 
-class Landmarks(_FillableFit):
+class Landmarks(FillableFit):
     """Fits `sklearn.preprocessing.QuantileTransformer`, from all rows whatever ``subsample`` is.
 
     Parameters
