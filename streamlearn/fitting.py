@@ -158,7 +158,8 @@ class Fitting:
         self.governor.tell(
             PassStarted(begin, name, self.ahead + self.number, len(self.plan.passes), job.data.rows)
         )
-        reader = self._reader(names, further=int(self.plan.memory.further))
+        roles = job.reads_roles(self.number, learning)
+        reader = self._reader(names, further=int(self.plan.memory.further), roles=roles)
         found = statistics_pass(
             reader,
             steps,
@@ -329,7 +330,7 @@ class Fitting:
             return 0
         return len(self.profile.classes()[0])
 
-    def _reader(self, names: Sequence[str], further: int = 0) -> Reader:
+    def _reader(self, names: Sequence[str], further: int = 0, *, roles: bool = True) -> Reader:
         options = self.job.options
         threads = self.plan.memory.readers + further if self.job.threads > 1 else 0
         return Reader(
@@ -339,6 +340,7 @@ class Fitting:
             threads,
             options.validation,
             int(options.random_state),
+            roles=roles,
         )
 
     def _check_target(self) -> None:

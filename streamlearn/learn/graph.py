@@ -196,6 +196,14 @@ class Leaf:
         return bool(getattr(self.make(), "needs_target", False))
 
     @property
+    def looks_at_target(self) -> bool:
+        """Whether it may look at target or weight while it learns; not known of others' classes."""
+        if not isinstance(self.recipe, Exact) or not isinstance(self.recipe.make, type):
+            return True
+        ours = self.recipe.make.__module__.startswith("streamlearn.")
+        return not ours or self.needs_target or self.takes_weight
+
+    @property
     def grows(self) -> bool:
         """Whether what it counts grows with the data."""
         if self.fitted or not isinstance(self.recipe, Exact):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -126,6 +127,11 @@ class Job:
     def leaves(self) -> list[Leaf]:
         """Return every step before the model, the target's included."""
         return list(self.root.leaves()) if self.root is not None else []
+
+    def reads_roles(self, number: int, learning: Sequence[Leaf]) -> bool:
+        """Whether a pass of statistics reads target and weight; the first one always does."""
+        target = [id(leaf) for leaf in self.target.leaves()] if self.target is not None else []
+        return number == 1 or any(id(leaf) in target or leaf.looks_at_target for leaf in learning)
 
     @property
     def wants_profile(self) -> bool:

@@ -119,9 +119,9 @@ def _statistics_passes(job: Job) -> list[tuple[Pass, list[str], list[Leaf]]]:
                 else f"range of {target.name!r}"
             )
         name = "statistics" if number == 1 else f"statistics, pass {number}"
-        found.append(
-            (_pass(data, name, "learns " + ",\n       ".join(parts), names), names, learning)
-        )
+        why = "learns " + ",\n       ".join(parts)
+        roles = job.reads_roles(number, learning)
+        found.append((_pass(data, name, why, names, roles=roles), names, learning))
     return found
 
 
@@ -173,7 +173,7 @@ def _batch_rows(job: Job) -> int | None:
 _NO_MEMORY = MemoryPlan(0, 0, 0, 0, 0, 0, ())
 
 
-def _pass(data: Dataset, name: str, why: str, names: Sequence[str]) -> Pass:
-    cost = data.cost(names)
-    stored = tuple(data.stored_columns(names))
+def _pass(data: Dataset, name: str, why: str, names: Sequence[str], *, roles: bool = True) -> Pass:
+    cost = data.cost(names, roles)
+    stored = tuple(data.stored_columns(names, roles))
     return Pass(name, why, stored, data.rows, int(cost.chunk_row_bytes * data.rows))
