@@ -21,6 +21,7 @@ from streamlearn.errors import CellError, DataError
 from streamlearn.learn.base import Accumulator, Growing, Growth, Numbered, Refining, Sized
 from streamlearn.learn.in_order import BatchLearning
 from streamlearn.learn.registry import Exact, Learner, Recipe, Stateless
+from streamlearn.learn.reservoir import SampleFit
 from streamlearn.learn.seeding import unseed
 from streamlearn.learn.sequential import needs_target
 from streamlearn.learn.target import TargetProfile
@@ -288,9 +289,9 @@ class Leaf:
     def _look_across_rows(self, sample: Any, whole: Any) -> None:
         """Warn of a function whose values for a row depend on the rows beside it."""
         ours = type(self.estimator).__module__.startswith(("sklearn.", "streamlearn."))
-        if (ours and getattr(self.estimator, "func", None) is None) or len(sample) < 2:
+        if (ours and getattr(self.estimator, "func", None) is None) or sample.shape[0] < 2:
             return
-        half = len(sample) // 2
+        half = sample.shape[0] // 2
         rows = sample.iloc if hasattr(sample, "iloc") else sample
         parts = [
             _values(self._quietly(self.estimator.transform, part))
@@ -318,8 +319,8 @@ class Leaf:
             names = self.estimator.get_feature_names_out()
             self.kernel = FrameKernel([(self.kernel, lambda X: X)], names)
         self.rank_error = getattr(learned, "rank_error", 0.0)
-        if (sampled := getattr(learned, "rows_sampled", None)) is not None:
-            self.sampled = (sampled, learned.rows_seen)
+        if type(learned) is SampleFit:  # Nystroem takes a sample by its nature
+            self.sampled = (learned.rows_sampled, learned.rows_seen)
 
     def _call(self, function: Any, *args: Any) -> Any:
         try:

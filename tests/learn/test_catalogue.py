@@ -74,7 +74,9 @@ def test_what_is_fitted_works_where_streamlearn_is_not(tmp_path):
         X, y = make_data(case.data, 300), make_target(case.target, 300)
         data = sl.scan(with_target(X, y), target="y") if y is not None else sl.scan(X)
         options = {"batch_size": 100} if case.by_hand else {}
-        estimator = sl.fit(case.estimator, data, **options).estimator
+        result = sl.fit(case.estimator, data, **options)
+        assert result.warnings == (), name
+        estimator = result.estimator
         rows = in_memory(case, X)
         found = estimator.transform(rows)
         kept.append(

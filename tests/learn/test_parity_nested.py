@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
+from scipy import sparse
 from sklearn import config_context
 from sklearn.base import clone
 from sklearn.compose import ColumnTransformer, make_column_selector
@@ -247,3 +248,13 @@ def test_a_function_whose_columns_depend_on_the_rows_is_named():
     codes = FunctionTransformer(lambda frame: pd.get_dummies(frame["code"]))
     with pytest.raises(DataError, match=r"'functiontransformer'.*depends on the rows"):
         sl.fit(make_pipeline(codes, StandardScaler()), sl.scan(TABLE.select(["code"])))
+
+
+def test_a_function_of_a_sparse_matrix_is_looked_at_too():
+    twice = FunctionTransformer(lambda X: X * 2, accept_sparse=True)
+    pipeline = make_pipeline(MaxAbsScaler(), twice, MaxAbsScaler())
+    rows = sparse.random(200, 9, 0.3, format="csr", random_state=0)
+    result = sl.fit(pipeline, rows)
+    assert result.warnings == ()
+    found = result.estimator.transform(rows).toarray()
+    np.testing.assert_allclose(found, MaxAbsScaler().fit_transform(rows).toarray(), rtol=1e-12)
