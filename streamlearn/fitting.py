@@ -420,7 +420,7 @@ class Fitting:
         epochs.run()
         self.rows = epochs.rows
         named = job.steps is None and job.data.features.named
-        learner.finish(job.columns if named else None)
+        learner.finish(job.columns if named else epochs.names)
         return tuple(epochs.records)
 
     def _assemble(self) -> Any:

@@ -95,6 +95,8 @@ class Epochs:
     first_pass: int = 1
     rows: RowCount = field(default_factory=RowCount)
     records: list[EpochRecord] = field(default_factory=list)
+    names: list[str] | None = None
+    """Of the columns that the model learned from, where the steps before it give frames."""
     _learned: int = 0
 
     def run(self) -> None:
@@ -243,6 +245,9 @@ class Epochs:
                 X = self.kernel.apply(X, None if new else batch.rows)
             if isinstance(X, pa.RecordBatch):
                 X = numbers(X, order="C")
+            elif hasattr(X, "iloc"):
+                # Scratch keeps no names; the model is given them at the end.
+                self.names, X = list(X.columns), X.to_numpy()
             elif hasattr(X, "tocsr"):
                 X = X.tocsr()  # imputers give columns, and scratch keeps rows
         except CellError as error:

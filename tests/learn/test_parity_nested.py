@@ -148,6 +148,20 @@ def test_frames_between_steps(parity, name):
     parity.check(estimator, TABLE, rtol=1e-11, atol=1e-12)
 
 
+@pytest.mark.parametrize("options", [{}, {"validation": 0.3}, {"shuffle": True, "epochs": 2}])
+def test_frames_before_a_model_change_nothing_but_names(options):
+    y = (TABLE["b"].to_numpy() > 0).astype(int)
+    data = sl.scan(TABLE.append_column("y", pa.array(y)), target="y")
+    pipeline = make_pipeline(columns(DENSE), SGDClassifier(random_state=0))
+    plain = sl.fit(pipeline, data, **options).estimator
+    pipeline.set_output(transform="pandas")
+    result = sl.fit(pipeline, data, **options)
+    np.testing.assert_array_equal(result.estimator[-1].coef_, plain[-1].coef_)
+    names = pipeline[0].fit(TABLE.to_pandas()).get_feature_names_out()
+    assert list(result.estimator[-1].feature_names_in_) == list(names)
+    assert result.estimator.predict(TABLE.to_pandas()).shape == (ROWS,)
+
+
 def test_a_model_after_frames_knows_its_features(parity):
     pipeline = make_pipeline(columns(DENSE), SGDClassifier(random_state=0))
     pipeline.set_output(transform="pandas")
