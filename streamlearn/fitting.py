@@ -28,7 +28,7 @@ from streamlearn.plan.demands import (
     statistics_rows,
 )
 from streamlearn.plan.job import Job
-from streamlearn.plan.memory import Demand, MemoryPlan, Term
+from streamlearn.plan.memory import SLACK, Demand, MemoryPlan, Term
 from streamlearn.plan.order import plan_shuffle
 from streamlearn.plan.plan import Plan
 from streamlearn.plan.projection import fit_into
@@ -244,7 +244,12 @@ class Fitting:
         """Return what refuses to go on once the statistics outgrow the budget."""
         memory = self.plan.memory
         terms = next((terms for item, terms in memory.passes if item == name), ())
-        room = int(_STATE_SHARE * memory.limit_bytes) - sum(term.size_bytes for term in terms)
+        room = int(_STATE_SHARE * memory.limit_bytes) - sum(
+            # The margin here is the share that is left; what counting holds is no guess.
+            term.size_bytes
+            for term in terms
+            if term.what != SLACK
+        )
         # What was planned for those that grow is theirs already.
         own = [f"statistics of {leaf.path!r} " for leaf in learning if leaf.grows]
         room += sum(term.size_bytes for term in terms if term.what.startswith(tuple(own)))

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from streamlearn.errors import MemoryBudgetError
 from streamlearn.sizes import format_bytes, option_bytes
 
-__all__ = ["Demand", "MemoryPlan", "Term", "block_rows", "plan_memory", "smallest_budget"]
+__all__ = ["SLACK", "Demand", "MemoryPlan", "Term", "block_rows", "plan_memory", "smallest_budget"]
 
 _BLOCK_ROWS = 8_192
 _BLOCK_CELLS = 1 << 21
@@ -34,6 +34,8 @@ _CHUNK_BYTES = 16_000_000
 _READ_FACTOR = 3.3
 """A reader holds about so many times the decoded rows."""
 _MB = 1_000_000
+SLACK = "slack"
+"""What a term is called that stands for what cannot be foreseen."""
 
 
 def block_rows(cells: int, row_bytes: float = 0.0) -> int:
@@ -202,7 +204,7 @@ def plan_memory(
                 (
                     Term("held at the start (reserved)", reserved_bytes),
                     Term("library pages to be used", library_bytes),
-                    Term("slack", _SLACK_BYTES),
+                    Term(SLACK, _SLACK_BYTES),
                     *(
                         term
                         for term in demand.terms(rows, count, further=further)
