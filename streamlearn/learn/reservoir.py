@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from streamlearn.chunk import Block, concat_blocks
 from streamlearn.errors import UnsupportedEstimatorError
+from streamlearn.mixing import mixed
 from streamlearn.prepare.frame import numbers, to_frame
 
 __all__ = ["LandmarkSample", "RowReservoir", "SampleFit", "row_hash"]
@@ -37,9 +38,7 @@ def row_hash(rows: NDArray[np.int64], seed: int) -> NDArray[np.uint64]:
     with np.errstate(over="ignore"):
         z = rows.astype(np.uint64) + np.uint64(seed % 2**64) * np.uint64(0xA0761D6478BD642F)
         z = (z ^ np.uint64(0xE7037ED1A0B428DB)) * np.uint64(0x9E3779B97F4A7C15)
-        z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-        z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-        return np.asarray(z ^ (z >> np.uint64(31)))
+        return mixed(z)
 
 
 class RowReservoir:

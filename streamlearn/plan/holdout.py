@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from streamlearn.mixing import mixed
+
 __all__ = ["held_out"]
 
 
@@ -41,8 +43,5 @@ def held_out(rows: NDArray[np.int64], share: float, seed: int) -> NDArray[np.boo
     with np.errstate(over="ignore"):
         golden = np.uint64(0x9E3779B97F4A7C15)
         z = rows.astype(np.uint64) + np.uint64(seed % 2**64) * np.uint64(0xD1342543DE82EF95)
-        z = (z + np.uint64(1)) * golden
-        z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-        z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-        z ^= z >> np.uint64(31)
+        z = mixed((z + np.uint64(1)) * golden)
     return np.asarray(z < np.uint64(min(share, 1 - 2**-53) * 2.0**64))

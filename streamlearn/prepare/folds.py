@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from streamlearn.mixing import mixed
+
 __all__ = ["fold_of"]
 
 _SALT = np.uint64(0x5AFE0F01D5A17ED5)
@@ -39,13 +41,10 @@ def fold_of(rows: NDArray[np.int64], folds: int, seed: int) -> NDArray[np.int64]
     True
     """
     with np.errstate(over="ignore"):
-        mixed = _mix(rows.astype(np.uint64) ^ _SALT)
-        mixed = _mix(mixed + np.uint64(seed % 2**64) * np.uint64(0xD1342543DE82EF95))
-    return (mixed % np.uint64(folds)).astype(np.int64)
+        found = _mix(rows.astype(np.uint64) ^ _SALT)
+        found = _mix(found + np.uint64(seed % 2**64) * np.uint64(0xD1342543DE82EF95))
+    return (found % np.uint64(folds)).astype(np.int64)
 
 
 def _mix(z: NDArray[np.uint64]) -> NDArray[np.uint64]:
-    z = (z + np.uint64(1)) * np.uint64(0x9E3779B97F4A7C15)
-    z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return np.asarray(z ^ (z >> np.uint64(31)))
+    return mixed((z + np.uint64(1)) * np.uint64(0x9E3779B97F4A7C15))
