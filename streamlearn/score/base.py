@@ -9,7 +9,7 @@ from typing import Any, Protocol, Self
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Answers", "Score", "answers_of"]
+__all__ = ["Answers", "Score", "Statistic", "answers_of"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -20,6 +20,8 @@ class Answers:
     """Predictions, shape (rows,)."""
     probabilities: NDArray[np.float64] | None = None
     """Shape (rows, classes), where the model gives them."""
+    decisions: NDArray[np.float64] | None = None
+    """Of ``decision_function``: shape (rows,) for two classes, else (rows, classes)."""
 
 
 class Score(Protocol):
@@ -38,6 +40,56 @@ class Score(Protocol):
 
     def value(self) -> Mapping[str, float]:
         """Return each metric by name."""
+        ...
+
+
+class Statistic(Protocol):
+    """Metrics that are functions of states which rows add to.
+
+    One state is a vector of ``size`` numbers. States of groups of rows (slices, shares of a
+    bootstrap, files) are kept side by side, added up with any weights, and turned into values
+    only at the end: totals, slices, intervals and differences between models are all the same
+    algebra.
+    """
+
+    size: int
+    """Numbers in a state."""
+
+    def states(
+        self, y: NDArray[Any], answers: Answers, weight: Any, groups: NDArray[np.intp], count: int
+    ) -> NDArray[np.float64]:
+        """Return the states of a block's groups, shape (count, size).
+
+        Parameters
+        ----------
+        y : array of shape (rows,)
+        answers : Answers
+        weight : array of shape (rows,) or None
+        groups : array of int, shape (rows,)
+            The group of each row, from 0 to ``count`` - 1.
+        count : int
+        """
+        ...
+
+    def merge(self, into: NDArray[np.float64], other: NDArray[np.float64]) -> None:
+        """Add states of other rows to states, in place; both of shape (groups, size)."""
+        ...
+
+    def combine(
+        self, states: NDArray[np.float64], weights: NDArray[np.float64]
+    ) -> NDArray[np.float64]:
+        """Add groups up, shape (draws, size).
+
+        Parameters
+        ----------
+        states : array of shape (groups, size)
+        weights : array of shape (draws, groups)
+            How often each group counts in each draw.
+        """
+        ...
+
+    def values(self, states: NDArray[np.float64]) -> Mapping[str, NDArray[np.float64]]:
+        """Return each metric by name, shape (draws,), of states of shape (draws, size)."""
         ...
 
 
