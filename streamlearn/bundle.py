@@ -182,6 +182,7 @@ def save_run(
         "plan": saved.plan.to_dict(),
         "memory": asdict(saved.memory),
         "timings": saved.timings,
+        "stages": [asdict(item) for item in saved.stages],
         "warnings": list(saved.warnings),
     }
     _write_text(stage / "manifest.json", _json(manifest))

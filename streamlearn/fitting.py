@@ -96,6 +96,7 @@ class Fitting:
             rows=self.rows,
             seconds=self.governor.seconds,
             timings=self.recorder.timings,
+            stages=self.governor.stages.times(),
             manifest=manifest_of(job, self.profile, self.columns),
             quarantine=job.data.quarantine,
             warnings=tuple(self.warnings),

@@ -143,22 +143,32 @@ class Epochs:
         self, epoch: int, stream: Generator[Chunk, None, None], held: Scratch | None
     ) -> None:
         governor = self.reader.governor
+        stages = governor.stages
         begin = governor.seconds
         meter = ProgressiveLoss(self.predictor, self.learner.classes)
         curve = []
         before = self._learned
         name = f"learn, epoch {epoch + 1} of {self.epochs}"
-        for number, batch in enumerate(self._started(name, stream), 1):
-            loss = meter.before(batch.X, batch.y) if self.learner.batches else None
-            self._learn(batch)
+        batches = self._started(name, stream)
+        if self.reader.threads:
+            batches = stages.each("wait", batches)
+        for number, batch in enumerate(batches, 1):
+            loss = None
+            if self.learner.batches:
+                with stages.at("score"):
+                    loss = meter.before(batch.X, batch.y)
+            with stages.at("model"):
+                self._learn(batch)
             self._learned += len(batch)
             if loss is not None:
                 curve.append((self._learned, loss))
             governor.tell(BatchLearned(governor.seconds, epoch + 1, number, self._learned, loss))
-        self.learner.flush()
+        with stages.at("model"):
+            self.learner.flush()
         if self._learned == before:
             raise DataError(f"there is no row to learn from: {self.rows.shown()}")
-        scores = self._score(held)
+        with stages.at("score"):
+            scores = self._score(held)
         loss = meter.value()
         governor.tell(EpochEnded(governor.seconds, epoch + 1, loss, meter.name, scores))
         self.records.append(
@@ -239,6 +249,10 @@ class Epochs:
 
     def _prepare(self, batch: Chunk, *, new: bool = False) -> Chunk:
         """Transform a batch; ``new`` rows are not those the statistics were learned from."""
+        with self.reader.governor.stages.at("prepare"):
+            return self._transformed(batch, new=new)
+
+    def _transformed(self, batch: Chunk, *, new: bool) -> Chunk:
         try:
             X = batch.X
             if self.kernel is not None:
