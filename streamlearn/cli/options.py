@@ -197,6 +197,11 @@ def fit_options(function: F) -> F:
             show_default=True,
             help="sketch: medians and quantiles within a stated bound, in fewer passes.",
         ),
+        click.option(
+            "--cache/--no-cache",
+            default=None,
+            help="Keep prepared rows on disk between epochs; by default where it saves time.",
+        ),
         ON_ERROR,
     )(function)
 
