@@ -185,7 +185,8 @@ def test_prepared_rows_are_kept_between_epochs_to_the_same_bits(mixed, sparse):
         for name, r in [("kept", result), ("again", again)]
     }
     assert calls["kept"]["prepare"] < calls["again"]["prepare"]
-    assert calls["kept"]["scratch"] and "scratch" not in calls["again"]
+    assert calls["kept"]["scratch"]
+    assert "scratch" not in calls["again"]
 
 
 def test_explain_says_that_prepared_rows_are_kept_and_what_it_saves(mixed):

@@ -12,6 +12,7 @@ from streamlearn.sizes import parse_rows
 
 __all__ = [
     "ON_ERROR",
+    "PROFILE",
     "data_options",
     "file_options",
     "fit_options",
@@ -47,6 +48,9 @@ class Rows(_IntType):
 ROWS = Rows()
 
 
+PROFILE = click.option(
+    "--profile", is_flag=True, help="Show where the time went, and what would help."
+)
 ON_ERROR = click.option(
     "--on-error",
     type=click.Choice(["raise", "quarantine"]),
