@@ -15,6 +15,7 @@ from streamlearn.prepare.dicts import compile_records
 from streamlearn.prepare.elementwise import ElementwiseKernel, FillKernel, compile_elementwise
 from streamlearn.prepare.encode import OneHotKernel, OrdinalKernel
 from streamlearn.prepare.target_encode import TargetKernel
+from streamlearn.prepare.terms import compile_texts
 from streamlearn.prepare.text import TextKernel
 from streamlearn.prepare.union import FrameKernel, UnionKernel
 
@@ -67,7 +68,7 @@ def _compile_step(estimator: Any, schema: Schema | None) -> Kernel | None:
     )
 
     if isinstance(estimator, CountVectorizer | HashingVectorizer):
-        return TextKernel(estimator)
+        return TextKernel(estimator) if changes_output(estimator) else compile_texts(estimator)
     if isinstance(estimator, DictVectorizer | FeatureHasher):
         return compile_records(estimator)
     if changes_output(estimator):
