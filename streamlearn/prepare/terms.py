@@ -13,9 +13,7 @@ from streamlearn.prepare.murmur import murmur3_32
 from streamlearn.prepare.text import TextKernel
 from streamlearn.prepare.tokens import Tokenizer, Tokens, find_tokenizer, string_column
 
-__all__ = ["compile_texts"]
-
-_LEAST_HASH = -(2**31)
+__all__ = ["compile_texts", "count_pairs"]
 
 Part = tuple[NDArray[np.int32], NDArray[np.int64], NDArray[np.int64]]
 """Columns and values of documents, one after the other, and how many each document has."""
@@ -89,13 +87,12 @@ class HashedTermsKernel(_TermsKernel):
 
     def _count(self, tokens: Tokens) -> Part:
         width = int(self._estimator.n_features)
-        hashes = murmur3_32(tokens.words).astype(np.int64)
-        # scikit-learn's own way around the one number that has no absolute value in 32 bits.
-        columns = np.where(
-            hashes == _LEAST_HASH, (2**31 - 1 - (width - 1)) % width, np.abs(hashes) % width
-        )
-        negative = (hashes < 0) & bool(self._estimator.alternate_sign)
-        return _count_pairs(tokens, columns, width, negative)
+        hashes = murmur3_32(tokens.words)
+        # The least number has no absolute value in 32 bits with a sign; without, it is right.
+        sizes = np.abs(hashes).view(np.uint32)
+        columns = sizes - sizes // np.uint32(width) * np.uint32(width)
+        negative = hashes < 0 if self._estimator.alternate_sign else None
+        return count_pairs(tokens, columns.astype(np.int64), width, negative)
 
     def _finished(self, X: Any) -> Any:
         from sklearn.preprocessing import normalize
@@ -113,14 +110,14 @@ class CountedTermsKernel(_TermsKernel):
         find = vocabulary.get
         places = [find(term, -1) for term in encoded.dictionary.to_pylist()]
         columns = np.array(places, dtype=np.int64)[encoded.indices.to_numpy()]
-        return _count_pairs(tokens, columns, len(vocabulary))
+        return count_pairs(tokens, columns, len(vocabulary))
 
     def _finished(self, X: Any) -> Any:
         weights = getattr(self._estimator, "_tfidf", None)
         return X if weights is None else weights.transform(X, copy=False)
 
 
-def _count_pairs(
+def count_pairs(
     tokens: Tokens,
     columns: NDArray[np.int64],
     width: int,
