@@ -26,7 +26,8 @@ def compile_texts(estimator: Any) -> Kernel:
         return TextKernel(estimator)
     if hasattr(estimator, "n_features"):
         exact = np.dtype(estimator.dtype) in (np.float64, np.float32)
-        return HashedTermsKernel(estimator, tokenizer) if exact else TextKernel(estimator)
+        usual = exact and 0 < estimator.n_features < 2**31
+        return HashedTermsKernel(estimator, tokenizer) if usual else TextKernel(estimator)
     counts = getattr(estimator, "vocabulary_", None)
     return CountedTermsKernel(estimator, tokenizer) if counts else TextKernel(estimator)
 
