@@ -27,10 +27,11 @@ _TIMES_BYTES = 62
 """Of a term in the tables of counts, beside its text, while one of them grows (measured)."""
 _FINISH_BYTES = 160
 """Of a term while it gets its place in alphabetical order (measured)."""
-_KEPT_BYTES = 110
+_KEPT_BYTES = 150
 _PAGE_BYTES = 8
-"""Of a term that is kept, and of any, beside its text (measured): texts that go leave their pages
-with Python, which gives them to other objects, and seldom back to the system."""
+"""Of a term that is kept, with its place in the kernel's table, and of any, beside its text (measured):
+texts that go leave their pages with Python, which gives them to other objects, and seldom back to the
+system."""
 
 
 class Vocabulary:

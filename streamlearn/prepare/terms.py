@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from streamlearn.chunk import Block
 from streamlearn.prepare.base import Kernel, Rows
 from streamlearn.prepare.murmur import murmur3_32
+from streamlearn.prepare.term_table import TermTable
 from streamlearn.prepare.text import TextKernel
 from streamlearn.prepare.tokens import Tokenizer, Tokens, find_tokenizer, string_column
 
@@ -28,8 +29,11 @@ def compile_texts(estimator: Any) -> Kernel:
         exact = np.dtype(estimator.dtype) in (np.float64, np.float32)
         usual = exact and 0 < estimator.n_features < 2**31
         return HashedTermsKernel(estimator, tokenizer) if usual else TextKernel(estimator)
-    counts = getattr(estimator, "vocabulary_", None)
-    return CountedTermsKernel(estimator, tokenizer) if counts else TextKernel(estimator)
+    try:
+        return CountedTermsKernel(estimator, tokenizer)
+    except (AttributeError, TypeError, ValueError):
+        # No vocabulary yet, or one with terms that are no texts.
+        return TextKernel(estimator)
 
 
 class _TermsKernel(TextKernel):
@@ -103,15 +107,22 @@ class HashedTermsKernel(_TermsKernel):
 
 
 class CountedTermsKernel(_TermsKernel):
-    """A CountVectorizer or TfidfVectorizer: each distinct word of a piece is looked up once."""
+    """A CountVectorizer or TfidfVectorizer: each distinct word of a piece is looked up once.
+
+    Raises
+    ------
+    AttributeError, TypeError, ValueError
+        If there is no vocabulary, or a term is no text.
+    """
+
+    def __init__(self, estimator: Any, tokenizer: Tokenizer) -> None:
+        super().__init__(estimator, tokenizer)
+        self._table = TermTable(estimator.vocabulary_)
 
     def _count(self, tokens: Tokens) -> Part:
-        vocabulary = self._estimator.vocabulary_
         encoded = tokens.words.dictionary_encode()
-        find = vocabulary.get
-        places = [find(term, -1) for term in encoded.dictionary.to_pylist()]
-        columns = np.array(places, dtype=np.int64)[encoded.indices.to_numpy()]
-        return count_pairs(tokens, columns, len(vocabulary))
+        columns = self._table.find(encoded.dictionary)[encoded.indices.to_numpy()]
+        return count_pairs(tokens, columns, len(self._estimator.vocabulary_))
 
     def _finished(self, X: Any) -> Any:
         weights = getattr(self._estimator, "_tfidf", None)
@@ -151,5 +162,6 @@ def count_pairs(
         counts -= 2 * np.add.reduceat(keys & 1, first)
     pairs = pairs[first]
     documents = pairs // width
-    columns = (pairs - documents * width).astype(np.int32)
-    return columns, counts, np.bincount(documents, minlength=len(tokens))
+    columns = pairs - documents * width
+    lengths: NDArray[np.int64] = np.bincount(documents, minlength=len(tokens))
+    return columns.astype(np.int32), counts, lengths

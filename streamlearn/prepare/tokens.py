@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from streamlearn.chunk import Block
 
-__all__ = ["Tokens", "Tokenizer", "find_tokenizer", "string_column"]
+__all__ = ["Tokenizer", "Tokens", "find_tokenizer", "string_column"]
 
 _SHORTEST = {
     r"(?u)\b\w\w+\b": 2,

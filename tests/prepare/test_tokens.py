@@ -1,6 +1,9 @@
+# ruff: noqa: RUF001
 """Texts taken apart, hashed and counted over Arrow's buffers: the vectorizers' own results, to the bit."""
 
 from __future__ import annotations
+
+from itertools import pairwise
 
 import numpy as np
 import pandas as pd
@@ -14,6 +17,7 @@ from sklearn.utils import murmurhash3_32
 
 from streamlearn.errors import CellError
 from streamlearn.learn.vocabulary import Vocabulary
+from streamlearn.prepare import term_table
 from streamlearn.prepare import tokens as module
 from streamlearn.prepare.compile import compile_transformer
 from streamlearn.prepare.murmur import murmur3_32
@@ -69,7 +73,7 @@ def taken_apart(vectorizer, documents):
     found = []
     for tokens in tokenizer.pieces(documents):
         words, bounds = tokens.words.to_pylist(), tokens.bounds.tolist()
-        found += [words[a:b] for a, b in zip(bounds[:-1], bounds[1:], strict=True)]
+        found += [words[a:b] for a, b in pairwise(bounds)]
     return found
 
 
@@ -127,6 +131,29 @@ def test_hashes_of_all_lengths_and_none():
     items = [bytes(range(200))[:length] for length in range(200)]
     assert murmur3_32(pa.array(items)).tolist() == [murmurhash3_32(item) for item in items]
     assert len(murmur3_32(pa.array([], pa.string()))) == 0
+
+
+@settings(max_examples=100, derandomize=True, deadline=None)
+@given(
+    st.lists(st.text(alphabet="abé日", max_size=3), min_size=1, unique=True),
+    st.lists(st.text(alphabet="abé日", max_size=3)),
+    st.sampled_from([0, 1, -1]),
+)
+def test_terms_are_found_as_in_a_dict(terms, words, mask):
+    vocabulary = {term: 7 * at for at, term in enumerate(terms)}
+    with pytest.MonkeyPatch.context() as patch:
+        # Few hashes: terms that cannot be told apart by theirs.
+        patch.setattr(term_table, "murmur3_32", lambda texts: murmur3_32(texts) & mask)
+        found = term_table.TermTable(vocabulary).find(pa.array(words, pa.string()))
+    assert found.tolist() == [vocabulary.get(word, -1) for word in words]
+
+
+def test_vocabularies_of_other_than_texts_are_left_to_the_vectorizer():
+    for vocabulary in ({b"cat": 0}, {("a", "b"): 0, "cat": 1}, {"cat": 0, b"cat": 1}):
+        vectorizer = CountVectorizer(vocabulary=vocabulary, lowercase=False).fit(["cat"])
+        kernel = compile_transformer(vectorizer)
+        assert type(kernel) is TextKernel
+        same_bits(kernel.apply(["a cat"]), vectorizer.transform(["a cat"]))
 
 
 VECTORIZERS = {
