@@ -10,6 +10,7 @@ from numbers import Integral
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 from numpy.typing import NDArray
 
 from streamlearn.chunk import Block
@@ -106,7 +107,7 @@ class Vocabulary:
         try:
             for tokens in self._tokenizer.pieces(documents) if self._needs_terms else ():
                 self._update_tokens(tokens)
-        except (ValueError, TypeError, AttributeError):
+        except (pa.ArrowException, ValueError):
             # Taken apart one by one, it comes out which document it is.
             self._update_texts(texts_of(X, self._estimator))
             raise

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 from numpy.typing import NDArray
 
 from streamlearn.chunk import Block
@@ -57,7 +58,7 @@ class _TermsKernel(TextKernel):
             return super().apply(X, rows)
         try:
             parts = [self._count(tokens) for tokens in self._tokenizer.pieces(documents)]
-        except (ValueError, TypeError, AttributeError):
+        except (pa.ArrowException, ValueError):
             # The vectorizer's own way knows which document it is.
             return super().apply(X, rows)
         return self._finished(self._stack(parts))

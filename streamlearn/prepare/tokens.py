@@ -30,6 +30,8 @@ _SHORTEST = {
     r"\w+": 1,
 }
 """Patterns that match runs of word characters whole, and the shortest run each matches."""
+_LONGEST = 5
+"""Words put together at most: a piece of text becomes so many times longer, and more."""
 _PIECE_BYTES = 1 << 20
 """Of text taken apart at once; twenty times as much is held meanwhile. A longer document is one."""
 _PIECE_DOCUMENTS = 1 << 20
@@ -42,7 +44,7 @@ class Tokens:
     """The words of consecutive documents, in the order of the text."""
 
     words: pa.Array
-    """Texts of all documents, one after the other."""
+    """Words of all documents, or neighbouring ones put together, one document after the other."""
     bounds: NDArray[np.int64]
     """Shape (documents + 1,): where in ``words`` each document begins, and the last one ends."""
 
@@ -86,7 +88,7 @@ def find_tokenizer(vectorizer: Any) -> Tokenizer | None:
         and vectorizer.preprocessor is None
         and not callable(vectorizer.strip_accents)
         and vectorizer.token_pattern in _SHORTEST
-        and tuple(vectorizer.ngram_range) == (1, 1)
+        and 1 <= vectorizer.ngram_range[0] <= vectorizer.ngram_range[1] <= _LONGEST
     )
     return Tokenizer(vectorizer) if plain else None
 
@@ -134,6 +136,9 @@ class Tokenizer:
         vectorizer.build_analyzer()
         self._preprocess: Callable[[str], str] = vectorizer.build_preprocessor()
         self._find: Callable[[str], list[str]] = vectorizer.build_tokenizer()
+        self._lengths = range(vectorizer.ngram_range[0], vectorizer.ngram_range[1] + 1)
+        # Each word stands in as many terms of so many words.
+        self._piece_bytes = max(1, _PIECE_BYTES // sum(self._lengths))
         self._stop_words = [w for w in vectorizer.get_stop_words() or () if isinstance(w, str)]
 
     def pieces(self, documents: pa.Array) -> Iterator[Tokens]:
@@ -151,7 +156,7 @@ class Tokenizer:
         bounds, text = _buffers(documents)
         start = 0
         while start < len(documents):
-            stop = int(np.searchsorted(bounds, bounds[start] + _PIECE_BYTES, "right")) - 1
+            stop = int(np.searchsorted(bounds, bounds[start] + self._piece_bytes, "right")) - 1
             stop = min(max(start + 1, stop), start + _PIECE_DOCUMENTS, len(documents))
             piece = bounds[start : stop + 1].astype(np.int64)
             yield self._take_apart(text[piece[0] : piece[-1]], piece - piece[0])
@@ -192,7 +197,22 @@ class Tokenizer:
         if self._stop_words:
             stop_words = pa.array(self._stop_words, tokens.words.type)
             tokens = tokens.where(pc.invert(pc.is_in(tokens.words, stop_words)))
-        return tokens
+        return tokens if self._lengths == range(1, 2) else self._neighbours(tokens)
+
+    def _neighbours(self, tokens: Tokens) -> Tokens:
+        """Put words together that follow each other: of a document first the shortest, then longer ones."""
+        documents = tokens.documents()
+        numbers, ends = np.arange(len(documents)), tokens.bounds[1:][documents]
+        terms, inside = [], []
+        for length in self._lengths:
+            begin = np.flatnonzero(numbers + length <= ends)
+            parts = [tokens.words.take(pa.array(begin + at)) for at in range(length)]
+            terms.append(pc.binary_join_element_wise(*parts, " ") if length > 1 else parts[0])
+            inside.append(documents[begin])
+        order = np.argsort(np.concatenate(inside), kind="stable")
+        bounds = np.zeros(len(tokens) + 1, dtype=np.int64)
+        np.cumsum(np.bincount(np.concatenate(inside), minlength=len(tokens)), out=bounds[1:])
+        return Tokens(pa.concat_arrays(terms).take(pa.array(order)), bounds)
 
     def _smooth(self, tokens: Tokens, rough: NDArray[np.int64]) -> Tokens:
         """Put in place of words that are not all ASCII what the vectorizer makes of them."""

@@ -54,6 +54,8 @@ OPTIONS = {
     "english": {"stop_words": "english"},
     "stop words": {"stop_words": ["the", "café", "CAFÉ", "is"], "lowercase": False},
     "accents": {"strip_accents": "unicode"},
+    "pairs": {"ngram_range": (1, 2)},
+    "only longer": {"ngram_range": (2, 4), "stop_words": ["the"], "token_pattern": r"\w+"},
     "ascii": {"strip_accents": "ascii", "token_pattern": r"\b\w+\b"},
 }
 
@@ -161,6 +163,8 @@ VECTORIZERS = {
     "few": HashingVectorizer(n_features=3),
     "one": HashingVectorizer(n_features=1, norm=None),
     "most": HashingVectorizer(n_features=2**31 - 2),
+    "hashed pairs": HashingVectorizer(n_features=50, ngram_range=(1, 2)),
+    "tfidf of pairs": TfidfVectorizer(ngram_range=(1, 3), max_features=40),
     "no sign": HashingVectorizer(n_features=7, alternate_sign=False, norm="l1"),
     "binary hashes": HashingVectorizer(n_features=5, binary=True, dtype=np.float32),
     "hashed stop words": HashingVectorizer(n_features=64, stop_words="english"),
@@ -226,7 +230,7 @@ def own(text):
         {"preprocessor": str.upper},
         {"strip_accents": str.upper},
         {"token_pattern": r"[a-z]+"},
-        {"ngram_range": (1, 2)},
+        {"ngram_range": (1, 6)},
     ],
 )
 def test_what_has_no_tokenizer_is_left_to_the_vectorizer(options):
