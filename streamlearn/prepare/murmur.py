@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 __all__ = ["murmur3_32"]
 
-_LONGEST_BYTES = 64
+_LONGEST_BYTES = 256
 """Longer texts are hashed one by one: every four bytes of the longest is a round for all."""
 _FIRST = np.uint32(0xCC9E2D51)
 _SECOND = np.uint32(0x1B873593)

@@ -32,7 +32,7 @@ _SHORTEST = {
 """Patterns that match runs of word characters whole, and the shortest run each matches."""
 _LONGEST = 5
 """Words put together at most: a piece of text becomes so many times longer, and more."""
-_PIECE_BYTES = 1 << 20
+_PIECE_BYTES = 1 << 19
 """Of text taken apart at once; twenty times as much is held meanwhile. A longer document is one."""
 _PIECE_DOCUMENTS = 1 << 20
 _SIGMA = (0xCE, 0xA3)
@@ -107,6 +107,7 @@ def string_column(X: Block) -> pa.Array | None:
     if isinstance(X, list | tuple | np.ndarray) or hasattr(X, "iloc"):
         try:
             X = pa.array(X)
+            X = X.combine_chunks() if isinstance(X, pa.ChunkedArray) else X
         except (pa.ArrowException, TypeError, ValueError, OverflowError):
             return None
     if not isinstance(X, pa.Array) or X.null_count or not len(X):
@@ -192,6 +193,8 @@ class Tokenizer:
         np.cumsum(ends + 1 - starts, out=offsets[1:])
         tokens = Tokens(_strings(text[word], offsets), np.searchsorted(starts, bounds))
         if has_rough:
+            # The first byte of each run is enough; a run may go on in the next document.
+            rough[1:] &= first[1:] | ~rough[:-1]
             places = np.searchsorted(starts, np.flatnonzero(rough), "right") - 1
             tokens = self._smooth(tokens, _distinct_of_sorted(places))
         if self._stop_words:
@@ -241,11 +244,12 @@ def _take_whole(
 ) -> None:
     """Make one word of each document in which the letter occurs that looks around itself."""
     sigmas = np.flatnonzero((text[:-1] == _SIGMA[0]) & (text[1:] == _SIGMA[1]))
-    for document in _distinct_of_sorted(np.searchsorted(bounds, sigmas, "right") - 1):
-        begin, end = bounds[document], bounds[document + 1]
-        word[begin:end] = True
-        first[begin:end] = False
-        first[begin] = True
+    whole = np.zeros(len(bounds) - 1, dtype=bool)
+    whole[np.searchsorted(bounds, sigmas, "right") - 1] = True
+    inside = np.repeat(whole, np.diff(bounds))
+    word |= inside
+    first &= ~inside
+    first[bounds[:-1][whole]] = True
 
 
 def _distinct_of_sorted(numbers: NDArray[np.int64]) -> NDArray[np.int64]:

@@ -120,7 +120,7 @@ def test_every_character_between_others_is_taken_apart_as_by_the_analyzer():
 
 
 @settings(max_examples=100, derandomize=True, deadline=None)
-@given(st.lists(st.binary(max_size=90), min_size=1, max_size=9), st.integers(0, 9))
+@given(st.lists(st.binary(max_size=280), min_size=1, max_size=9), st.integers(0, 9))
 def test_hashes_are_those_of_scikit_learn(items, start):
     expected = [murmurhash3_32(item) for item in items]
     for kind in (pa.binary(), pa.large_binary()):
@@ -130,7 +130,7 @@ def test_hashes_are_those_of_scikit_learn(items, start):
 
 
 def test_hashes_of_all_lengths_and_none():
-    items = [bytes(range(200))[:length] for length in range(200)]
+    items = [(bytes(range(256)) * 2)[:length] for length in range(300)]
     assert murmur3_32(pa.array(items)).tolist() == [murmurhash3_32(item) for item in items]
     assert len(murmur3_32(pa.array([], pa.string()))) == 0
 
@@ -271,6 +271,13 @@ def test_subclasses_and_other_dtypes_are_left_to_the_vectorizer():
 )
 def test_what_is_no_column_of_texts_is_none(X):
     assert string_column(X) is None
+
+
+@pytest.mark.parametrize("make", [list, tuple, np.array, pd.Series, pa.array])
+def test_whatever_holds_texts_alone_is_a_column(make):
+    column = string_column(make(["one", "zwei", "trois é"]))
+    assert column is not None
+    assert column.to_pylist() == ["one", "zwei", "trois é"]
 
 
 def test_bytes_that_are_no_text_are_refused_with_their_place_or_as_before():
