@@ -72,10 +72,10 @@ class Vocabulary:
             estimator._validate_ngram_range()
             estimator._validate_vocabulary()
             self._analyze: Callable[[Any], Iterable[Any]] = estimator.build_analyzer()
+            self._tokenizer = find_tokenizer(estimator)
         except (ValueError, TypeError) as error:
             raise UsageError(f"{name}: {error}") from error
         self._estimator = estimator
-        self._tokenizer = find_tokenizer(estimator)
         self._column = "text"
         self._documents = 0
         self._in: Counter[Any] = Counter()
