@@ -85,7 +85,7 @@ $(DOCS_READY): $(READY)
 
 docs: $(DOCS_READY)
 	rm -rf site
-	$(BIN)/python -m sphinx --quiet --fail-on-warning --keep-going -b html -d $(VENV)/.doctrees docs site
+	$(BIN)/python -m sphinx -q --fail-on-warning --keep-going -E -d $(VENV)/.doctrees docs site
 	@echo "The site: site/index.html"
 
 clean:
