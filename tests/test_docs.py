@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import ast
 import importlib.util
+import json
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
 import tomllib
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from textwrap import dedent
+from typing import Any
 
 import click
 import pytest
@@ -21,7 +24,7 @@ import pytest
 import streamlearn
 import streamlearn.testing
 from streamlearn import errors
-from streamlearn.cli.main import cli
+from streamlearn.cli.main import cli, main
 from streamlearn.generate import generate_taxi
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -46,15 +49,9 @@ class Block:
     how: str | None
     """What the comment before it says of running it: None if it is not run."""
 
-    @property
-    def exit_code(self) -> int:
-        found = re.search(r"exit=(\d+)", self.how or "")
-        return int(found.group(1)) if found else 0
-
-    @property
-    def file(self) -> str | None:
-        found = re.search(r"file=(\S+)", self.how or "")
-        return found.group(1) if found else None
+    exit_code: int
+    file: str | None
+    """Where it is written, instead of being run."""
 
 
 def blocks(page: Path) -> Iterator[Block]:
@@ -64,97 +61,77 @@ def blocks(page: Path) -> Iterator[Block]:
         how = found.group("how")
         if page == README:
             how = "" if line < text.count("\n", 0, text.index("## What holds")) else None
-        yield Block(found.group("language") or "sh", dedent(found.group("text")), line, how)
+        code, file = re.search(r"exit=(\d+)", how or ""), re.search(r"file=(\S+)", how or "")
+        yield Block(
+            found.group("language") or "sh",
+            dedent(found.group("text")),
+            line,
+            how,
+            int(code.group(1)) if code else 0,
+            file.group(1) if file else None,
+        )
 
 
-def program(page: Path) -> str:
-    """Return a script that runs what a page shows, in order, in one shell."""
-    parts = [
-        "set -e",
-        f"streamlearn() {{ '{sys.executable}' -W error::DeprecationWarning -m streamlearn \"$@\"; }}",
-        'expect() { code=0; wanted=$1; shift; "$@" || code=$?; [ $code = $wanted ]; }',
-    ]
-    python: list[str] = []
-
-    def end_python() -> None:
-        if python:
-            script = "\n".join(python)
-            parts.append(f"'{sys.executable}' - <<'END_OF_PYTHON'\n{script}\nEND_OF_PYTHON")
-            python.clear()
-
-    shown = [block for block in blocks(page) if block.how is not None]
-    for number, block in enumerate(shown):
-        text = block.text
-        for rows, fewer in SMALLER.items():
-            text = re.sub(rf"(?<=--rows ){rows}\b", fewer, text)
-        if block.language == "python" and block.file is None:
-            python.append(text)
-            continue
-        if not any(later.language == "python" and later.file is None for later in shown[number:]):
-            end_python()
-        if block.file is not None:
-            parts.append(f"cat > {block.file} <<'END_OF_FILE'\n{text}\nEND_OF_FILE")
-        elif python:
-            # One process for all Python of a page, whose names outlive the shell between them.
-            python.append(_called(block, text))
-        else:
-            parts.append(_shell(block, text))
-    end_python()
-    return "\n".join(parts)
-
-
-def _shell(block: Block, text: str) -> str:
-    lines = [line for line in text.splitlines() if not line.startswith("pip install")]
-    return (f"expect {block.exit_code} " if block.exit_code else "") + "\n".join(lines)
-
-
-def _called(block: Block, text: str) -> str:
-    setup = f"streamlearn() {{ '{sys.executable}' -m streamlearn \"$@\"; }}\n"
-    return (
-        "import subprocess\n"
-        f"_ended = subprocess.run(['sh', '-ec', {setup + text!r}]).returncode\n"
-        f"assert _ended == {block.exit_code}, _ended\n"
-    )
-
-
-@pytest.fixture(scope="module")
-def trips(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("docs")
-    generate_taxi(folder / "trips", 40_000)
-    return folder / "trips"
-
-
-def run(page: Path, folder: Path) -> None:
-    environment = dict(os.environ, PYTHONPATH=os.pathsep.join(p for p in sys.path if p))
+def run(pages: Iterable[Path], folder: Path, data: Path | None = None) -> None:
+    """Run what pages show, each in order and in a folder of its own, in one fresh process."""
+    played = []
+    for page in pages:
+        place = folder / page.stem
+        place.mkdir()
+        if data is not None:
+            shutil.copytree(data, place / data.name)
+        shown = [_played(block, page) for block in blocks(page) if block.how is not None]
+        played.append({"folder": str(place), "blocks": shown})
     found = subprocess.run(
-        ["sh", "-c", program(page)],
+        [sys.executable, __file__],
         cwd=folder,
-        env=environment,
+        env=dict(os.environ, PYTHONPATH=os.pathsep.join(path for path in sys.path if path)),
+        input=json.dumps(played),
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=300,
         check=False,
     )
-    assert found.returncode == 0, f"{page.name}\n{found.stdout[-2000:]}\n{found.stderr[-4000:]}"
+    assert found.returncode == 0, f"{found.stdout[-2000:]}\n{found.stderr[-4000:]}"
 
 
-@pytest.mark.parametrize("page", [README, ROOT / "docs" / "quickstart.md"], ids=lambda p: p.name)
-def test_a_new_user_may_copy_what_they_read(page, tmp_path):
-    run(page, tmp_path)
+def _played(block: Block, page: Path) -> dict[str, Any]:
+    text = block.text
+    for rows, fewer in SMALLER.items():
+        text = re.sub(rf"(?<=--rows ){rows}\b", fewer, text)
+    return {**asdict(block), "text": text, "name": f"{page.name}, line {block.line}"}
 
 
-GUIDES = [
-    page
-    for page in PAGES
-    if page.name not in QUICK and any(block.how is not None for block in blocks(page))
-]
+def play(shown: list[dict[str, Any]]) -> None:
+    """Run blocks: commands are called, so that libraries are imported once."""
+    names: dict[str, Any] = {"__name__": "__main__"}
+    for block in shown:
+        if block["file"]:
+            Path(block["file"]).write_text(block["text"])
+        elif block["language"] == "python":
+            exec(compile(block["text"], block["name"], "exec"), names)
+        else:
+            lines = block["text"].replace("\\\n", " ").splitlines()
+            for words in map(shlex.split, lines):
+                if words[:2] == ["pip", "install"]:
+                    continue
+                assert words[0] == "streamlearn", f"{block['name']}: {words[0]} is not run here"
+                code = main(words[1:])
+                assert code == block["exit_code"], f"{block['name']}: exit code {code}"
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("page", GUIDES, ids=lambda page: page.name)
-def test_a_guide_runs(page, trips, tmp_path):
-    shutil.copytree(trips, tmp_path / "trips")
-    run(page, tmp_path)
+def test_a_new_user_may_copy_what_they_read(tmp_path):
+    run([README, ROOT / "docs" / "quickstart.md"], tmp_path)
+
+
+def test_the_guides_run(tmp_path):
+    generate_taxi(tmp_path / "trips", 20_000)
+    guides = [
+        page
+        for page in PAGES
+        if page.name not in QUICK and any(block.how is not None for block in blocks(page))
+    ]
+    run(guides, tmp_path, tmp_path / "trips")
 
 
 @pytest.mark.parametrize("page", [README, *PAGES], ids=lambda page: page.name)
@@ -249,3 +226,10 @@ def test_the_docs_extra_is_kept_apart():
     named = {re.split(r"[\W]", name)[0] for name in extras["docs"]}
     assert "sphinx" in named
     assert not named & {re.split(r"[\W]", name)[0] for name in extras["dev"]}
+
+
+if __name__ == "__main__":
+    for page in json.load(sys.stdin):
+        os.chdir(page["folder"])
+        sys.path[0] = page["folder"]
+        play(page["blocks"])
