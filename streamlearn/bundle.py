@@ -212,6 +212,7 @@ def metrics_of(result: Result) -> dict[str, Any]:
         "scores": result.scores,
         "memory": {**memory.numbers(), "within": memory.within},
         "seconds": result.seconds,
+        "stages": [asdict(item) for item in result.stages],
     }
 
 
