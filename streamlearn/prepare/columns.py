@@ -85,8 +85,7 @@ class ColumnsKernel:
         plans: list[_Plan] = []
         for branch in self.branches:
             kernel, taken = _last_step(branch.kernel, branch.take(X), rows)
-            if isinstance(kernel, Writes) and not hasattr(taken, "indptr"):
-                taken = taken.to_numpy() if hasattr(taken, "iloc") else taken
+            if isinstance(kernel, Writes) and isinstance(taken, pa.RecordBatch | np.ndarray):
                 plans.append(_Plan(kernel.width or 0, kernel.output_dtype(taken), taken, kernel))
                 continue
             part = kernel.apply(taken, rows)

@@ -36,6 +36,7 @@ from streamlearn.errors import CellError
 from streamlearn.prepare.base import EstimatorKernel, PassthroughKernel, Writes
 from streamlearn.prepare.bins import BinEdges
 from streamlearn.prepare.compile import compile_transformer, widest_dense
+from streamlearn.prepare.dates import DateFeatures
 from streamlearn.prepare.elementwise import ElementwiseKernel, FillKernel
 from streamlearn.prepare.frame import numbers
 from streamlearn.prepare.matrix import MatrixKernel
@@ -400,6 +401,7 @@ WIDE = table(
         "single": rng.normal(size=ROWS).astype(np.float32),
         "whole": rng.integers(0, 9, ROWS),
         "word": rng.choice(["a", "b", "c"], ROWS),
+        "when": pa.array(rng.integers(0, 2**31, ROWS), pa.timestamp("s")),
     }
 )
 BRANCHES = {
@@ -412,6 +414,7 @@ BRANCHES = {
         ("s", SelectKBest(k=1), ["x", "whole"]),
         ("g", MissingIndicator(), ["gap"]),
         ("p", "passthrough", ["whole"]),
+        ("d", DateFeatures(parts=("month", "hour", "elapsed"), cyclic=True), ["when"]),
         ("m", PCA(1), ["x", "whole"]),
     ],
     "float32 beside float64": [
