@@ -181,7 +181,7 @@ class OneHotKernel:
 
     def __init__(self, estimator: Any) -> None:
         self.sparse: bool = estimator.sparse_output
-        self.dtype = np.dtype(estimator.dtype)
+        self.dtype: np.dtype[Any] = np.dtype(estimator.dtype)
         self._names = _names(estimator)
         self._indexes = [CategoryIndex(found) for found in estimator.categories_]
         widths = np.asarray(estimator._n_features_outs)
@@ -283,7 +283,7 @@ class OrdinalKernel:
 
     def __init__(self, estimator: Any) -> None:
         self.width: int | None = int(estimator.n_features_in_)
-        self.dtype = np.dtype(estimator.dtype)
+        self.dtype: np.dtype[Any] = np.dtype(estimator.dtype)
         self._names = _names(estimator)
         self._indexes = [CategoryIndex(found) for found in estimator.categories_]
         self._refuses = estimator.handle_unknown == "error"
