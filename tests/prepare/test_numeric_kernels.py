@@ -486,3 +486,19 @@ def test_no_function_is_a_passthrough():
     kernel = compile_transformer(fit(FunctionTransformer(), WIDE))
     assert isinstance(kernel, PassthroughKernel)
     assert kernel.apply(WIDE) is WIDE
+
+
+@pytest.mark.parametrize("options", [{}, {"dtype": np.int8}, {"drop": "first"}])
+def test_unknown_words_are_all_zeros_in_a_dense_matrix(options):
+    encoder = OneHotEncoder(handle_unknown="ignore", **options)
+    branches = [("c", encoder, ["word", "whole"]), ("n", StandardScaler(), ["single"])]
+    fitted = fit(ColumnTransformer(branches, sparse_threshold=0), WIDE)
+    strange = table(
+        {
+            **{name: WIDE.column(name)[:3] for name in ("x", "gap", "single", "when")},
+            "whole": [1, 77, 2],
+            "word": ["a", "new", None],
+        }
+    ).select(WIDE.schema.names)
+    kernel = compile_transformer(fitted)
+    same_bits(kernel.apply(strange), quietly(fitted.transform, frame_of(strange)))
