@@ -19,7 +19,7 @@ from benchmarks.session import Session, read_found
 from benchmarks.table import document
 from benchmarks.work import Work
 from benchmarks.works import WORKS
-from streamlearn.errors import UsageError
+from streamlearn.errors import StreamlearnError, UsageError
 from streamlearn.sizes import parse_bytes, parse_rows
 
 _INTERRUPTED = 5
@@ -119,14 +119,23 @@ def main(
             resume=resume,
             say=click.echo,
         )
-        works: list[Work] = [WORKS[name] for name in names or WORKS]
-        try:
-            session.run(works)
-        except KeyboardInterrupt:
-            click.echo("\ninterrupted; the same command with --resume goes on", err=True)
-            stack.callback(sys.exit, _INTERRUPTED)
-        finally:
-            _publish(out)
+        works = [WORKS[name] for name in names or WORKS]
+        done = _run(session, works)
+    _publish(out)
+    if not done:
+        click.echo("\ninterrupted; the same command with --resume goes on", err=True)
+        sys.exit(_INTERRUPTED)
+
+
+def _run(session: Session, works: list[Work]) -> bool:
+    """Run works; return whether that came to its end."""
+    try:
+        session.run(works)
+    except KeyboardInterrupt:
+        return False
+    except (OSError, StreamlearnError) as error:
+        raise click.ClickException(f"{error}; --resume goes on with what is there") from None
+    return True
 
 
 if __name__ == "__main__":

@@ -35,13 +35,13 @@ def disagreement(
     ----------
     contender : Contender
         With its tolerances.
-    metric : {"accuracy", "rmse"}
+    metric : {"accuracy", "median error"}
     ours, theirs : dict
         One run each, with ``score`` and, of theirs, ``distance``.
     """
     if "score" in ours and "score" in theirs:
         gap = abs(ours["score"] - theirs["score"])
-        if metric == "rmse":
+        if metric != "accuracy":
             gap /= ours["score"] or 1.0
         # Not "more than": a NaN agrees with nothing.
         if not gap <= contender.score_tolerance:

@@ -25,10 +25,11 @@ GROUP_ROWS = 1 << 17
 _BATCH = 1 << 15
 
 
-def made(data: Data, folder: Path, rows: int) -> Path:
+def made(data: Data, folder: Path, rows: int, say: Callable[[str], None] = print) -> Path:
     """Return the folder of some data, made where it is not there yet."""
     place = folder / f"{data.name}-{rows}"
     if not place.exists():
+        say(f"  making {rows:,} rows of {data.name}")
         making = folder / f".{place.name}.making"
         shutil.rmtree(making, ignore_errors=True)
         making.mkdir(parents=True)

@@ -84,8 +84,9 @@ class Session:
         }
         entry = self.found.get(work.name)
         if self.resume and entry and all(entry[name] == settings[name] for name in settings):
-            for one in entry["contenders"].values():
-                one.pop("error", None)
+            # What failed may have been mended.
+            for task in self._tasks(work):
+                entry["contenders"].get(task.name, {}).pop("error", None)
             return
         self.found[work.name] = {
             **settings,
@@ -120,7 +121,7 @@ class Session:
                     self.say(f"  {turn + 1}/{task.runs} {_line(task, entry)}; about {left} left")
 
     def _run_one(self, work: Work, task: Task, entry: dict[str, Any], kept: Path) -> None:
-        folder = made(work.data, self.folder, task.data_rows)
+        folder = made(work.data, self.folder, task.data_rows, self.say)
         python = self.pythons.get(task.contender.peer) or self.pythons[""]
         with tempfile.TemporaryDirectory(dir=self.folder, prefix=".out-") as out:
             job = Job(

@@ -21,7 +21,7 @@ is the highest of all runs. *Wall* and *CPU* (user and system) begin after the i
 the model is fitted or the file is written. *Peak* is `VmHWM` until then, imports included. Data are
 read from the page cache where they fit. *Agrees*: the score on held-out rows is ours within the
 tolerance, and where the same arithmetic is done in the same order so are the coefficients (their
-distance to ours over the length of ours); where the model differs, it says how.
+distance to ours over the length of ours; found in brackets). Where the model differs, it says how.
 
 The *floor* is measured in the same rounds: CPU seconds of reading the needed columns once with our
 reader, over the cores; and CPU seconds of `partial_fit` (or `predict`) alone, on prepared batches in
@@ -129,8 +129,10 @@ def _agreement(line: Line, contender: Contender | None) -> str:
         text = "not compared"
     else:
         text = "yes"
+        if line.score is not None:
+            text += f", score within {contender.score_tolerance:g}"
         if contender.coef_tolerance is not None and line.distance is not None:
-            text += f", coefficients within {line.distance:.1g}"
+            text += f", coefficients within {contender.coef_tolerance:g} ({line.distance:.1g})"
     return text + (f"; {contender.different}" if contender.different else "")
 
 

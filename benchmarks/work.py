@@ -33,7 +33,7 @@ class Contender:
     coef_tolerance: float | None = None
     """Distance to our coefficients, relative to their length, that counts as agreement."""
     score_tolerance: float = 0.01
-    """Difference to our held-out score, absolute for accuracy, relative for RMSE."""
+    """Difference to our held-out score, absolute for accuracy, relative for errors."""
 
 
 @dataclass(frozen=True)
@@ -62,8 +62,8 @@ class Reach:
     def title(self) -> str:
         """What it is about, in words."""
         words = {
-            "speed": f"times as fast as {self.beside}",
-            "peak": f"of the peak memory of {self.beside}",
+            "speed": f"times as fast as: {self.beside}",
+            "peak": f"of the peak memory of: {self.beside}",
             "floor": "times the floor",
             "first": "seconds, first call after import",
             "later": "seconds, later calls",

@@ -1,4 +1,8 @@
-"""A loop by hand, as an expert would write it: no frames, no readahead, one buffer."""
+"""A loop by hand, as an expert would write it: no frames, no readahead, one buffer.
+
+Of the ways to fill the buffer this one takes the least time: column after column, as Arrow has them
+and as the scaler sums them. Readahead, no threads, ``np.column_stack`` and frames were tried.
+"""
 
 import glob
 
@@ -11,14 +15,14 @@ ROWS = 32_768
 
 
 def batches(folder):
-    X = np.empty((ROWS, 28), np.float32)
+    buffer = np.empty((28, ROWS), np.float32)
     for path in sorted(glob.glob(folder + "/*.parquet")):
         file = pq.ParquetFile(path, pre_buffer=False)
         for batch in file.iter_batches(batch_size=ROWS):
-            rows = X[: len(batch)]
+            columns = buffer[:, : len(batch)]
             for at in range(28):
-                rows[:, at] = batch.column(at).to_numpy()
-            yield rows, batch.column(28).to_numpy()
+                columns[at] = batch.column(at).to_numpy()
+            yield columns.T, batch.column(28).to_numpy()
 
 
 def run(job, ready):

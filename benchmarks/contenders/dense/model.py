@@ -9,7 +9,7 @@ from benchmarks.contenders.dense.hand import batches
 
 
 def prepare(job):
-    kept = [(X.copy(), y) for X, y in itertools.islice(batches(job.folder), 16)]
+    kept = [(X.copy(order="C"), y) for X, y in itertools.islice(batches(job.folder), 16)]
     scaler = StandardScaler().fit(kept[0][0])
     return [(scaler.transform(X), y) for X, y in kept]
 
@@ -22,7 +22,8 @@ def learn(model, kept, rows, **options):
         model.partial_fit(X[:size], y[:size], **options)
         left -= size
         if not left:
-            return model
+            break
+    return model
 
 
 def run(job, ready):

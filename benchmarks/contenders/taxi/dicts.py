@@ -2,6 +2,7 @@
 
 import glob
 
+import numpy as np
 import pyarrow.parquet as pq
 from sklearn.feature_extraction import DictVectorizer
 from sklearn.impute import SimpleImputer
@@ -23,6 +24,13 @@ def records(numbers, frame):
     return frame.to_dict("records")
 
 
+def transform(numbers, dicts, frame):
+    """Rows as CSR, with the indices that SGD takes: DictVectorizer's own are longer."""
+    X = dicts.transform(records(numbers, frame))
+    X.indices, X.indptr = X.indices.astype(np.int32), X.indptr.astype(np.int32)
+    return X
+
+
 def run(job, ready):
     paths = sorted(glob.glob(job.folder + "/*.parquet"))
     numbers, dicts = make_pipeline(SimpleImputer(), StandardScaler()), DictVectorizer()
@@ -33,7 +41,7 @@ def run(job, ready):
     model, left = SGDRegressor(random_state=0), job.rows
     for frame in frames(paths, [*COLUMNS, TARGET]):
         frame = frame.iloc[:left]
-        model.partial_fit(dicts.transform(records(numbers, frame)), frame[TARGET].to_numpy())
+        model.partial_fit(transform(numbers, dicts, frame), frame[TARGET].to_numpy())
         left -= len(frame)
         if not left:
             break
@@ -42,4 +50,4 @@ def run(job, ready):
 
 def predict(fitted, table):
     numbers, dicts, model = fitted
-    return model.predict(dicts.transform(records(numbers, table.select(COLUMNS).to_pandas())))
+    return model.predict(transform(numbers, dicts, table.select(COLUMNS).to_pandas()))
