@@ -132,7 +132,7 @@ def _stored(packed: bool) -> Callable[[Path, int], None]:
         y = group.create_array("y", shape=(rows,), chunks=(_BATCH,), dtype="i1", compressors=codec)
         start = 0
         for path in sorted((dense / "train").glob("*.parquet")):
-            for batch in pq.ParquetFile(path).iter_batches(batch_size=_BATCH):
+            for batch in pq.read_table(path).to_batches(max_chunksize=_BATCH):
                 stop = start + len(batch)
                 X[start:stop] = np.column_stack(
                     [column.to_numpy() for column in batch.columns[:28]]
@@ -154,7 +154,7 @@ def _make_predict(folder: Path, rows: int) -> None:
 
     TAXI.make(folder, rows)
     path = min((folder / "train").glob("*.parquet"))
-    first = next(pq.ParquetFile(path).iter_batches(batch_size=200_000)).to_pandas()
+    first = pq.read_table(path, columns=[*COLUMNS, TARGET]).slice(0, 200_000).to_pandas()
     pipeline = make_taxi_pipeline(max_iter=1, tol=None)
     joblib.dump(pipeline.fit(first[COLUMNS], first[TARGET].to_numpy()), folder / MODEL)
 

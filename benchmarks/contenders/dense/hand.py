@@ -17,12 +17,12 @@ ROWS = 32_768
 def batches(folder):
     buffer = np.empty((28, ROWS), np.float32)
     for path in sorted(glob.glob(folder + "/*.parquet")):
-        file = pq.ParquetFile(path, pre_buffer=False)
-        for batch in file.iter_batches(batch_size=ROWS):
-            columns = buffer[:, : len(batch)]
-            for at in range(28):
-                columns[at] = batch.column(at).to_numpy()
-            yield columns.T, batch.column(28).to_numpy()
+        with pq.ParquetFile(path, pre_buffer=False) as file:
+            for batch in file.iter_batches(batch_size=ROWS):
+                columns = buffer[:, : len(batch)]
+                for at in range(28):
+                    columns[at] = batch.column(at).to_numpy()
+                yield columns.T, batch.column(28).to_numpy()
 
 
 def run(job, ready):

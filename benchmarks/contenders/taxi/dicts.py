@@ -3,7 +3,6 @@
 import glob
 
 import numpy as np
-import pyarrow.parquet as pq
 from sklearn.feature_extraction import DictVectorizer
 from sklearn.impute import SimpleImputer
 from sklearn.linear_model import SGDRegressor
@@ -34,8 +33,7 @@ def transform(numbers, dicts, frame):
 def run(job, ready):
     paths = sorted(glob.glob(job.folder + "/*.parquet"))
     numbers, dicts = make_pipeline(SimpleImputer(), StandardScaler()), DictVectorizer()
-    first = next(pq.ParquetFile(paths[0]).iter_batches(batch_size=FIRST, columns=COLUMNS))
-    first = first.to_pandas().iloc[: job.rows]
+    first = next(frames(paths, COLUMNS, FIRST)).iloc[: job.rows]
     numbers.fit(first[NUMBERS])
     dicts.fit(records(numbers, first))
     model, left = SGDRegressor(random_state=0), job.rows

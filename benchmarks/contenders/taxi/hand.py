@@ -9,11 +9,11 @@ from benchmarks.contenders.taxi import COLUMNS, TARGET, make_taxi_pipeline
 PIPELINE = make_taxi_pipeline()
 
 
-def frames(paths, columns):
+def frames(paths, columns, rows=32_768):
     for path in paths:
-        file = pq.ParquetFile(path, pre_buffer=False)
-        for batch in file.iter_batches(batch_size=32_768, columns=columns):
-            yield batch.to_pandas()
+        with pq.ParquetFile(path, pre_buffer=False) as file:
+            for batch in file.iter_batches(batch_size=rows, columns=columns):
+                yield batch.to_pandas()
 
 
 def run(job, ready):

@@ -10,9 +10,9 @@ ROWS = 32_768
 def documents(folder):
     """Yield batches of documents as a list of str, and their labels."""
     for path in sorted(glob.glob(folder + "/*.parquet")):
-        file = pq.ParquetFile(path, pre_buffer=False)
-        for batch in file.iter_batches(batch_size=ROWS, columns=["text", "label"]):
-            yield batch.column(0).to_pylist(), batch.column(1).to_numpy()
+        with pq.ParquetFile(path, pre_buffer=False) as file:
+            for batch in file.iter_batches(batch_size=ROWS, columns=["text", "label"]):
+                yield batch.column(0).to_pylist(), batch.column(1).to_numpy()
 
 
 def texts(table):
