@@ -54,22 +54,21 @@ def draw(found: Mapping[str, Any], works: Mapping[str, Work], path: Path) -> Non
             layout="constrained",
         )
         for axis, (name, shown, floor) in zip(axes[:, 0], panels, strict=True):
-            _panel(axis, name, shown, None if floor is None else floor.seconds)
+            seconds = None if floor is None else floor.seconds
+            _panel(axis, name, shown, seconds, by_rows=bool(works[name].sizes))
         figure.savefig(path, format="svg", transparent=True, metadata={"Date": None})
         plt.close(figure)
 
 
-def _panel(axis: Any, name: str, shown: list[Any], floor: float | None) -> None:
+def _panel(axis: Any, name: str, shown: list[Any], floor: float | None, by_rows: bool) -> None:
     names = [line.name + (" (extrapolated)" if line.extrapolated else "") for line in shown]
-    walls = [line.wall for line in shown]
+    each = "s" if not by_rows else "s per million rows"
+    walls = [1e6 / line.rows_per_s if by_rows else line.wall for line in shown]
     colours = [_OURS if line.name.startswith(OURS) else _THEIRS for line in shown]
     bars = axis.barh(names, walls, color=colours)
-    axis.bar_label(bars, [f" {wall:.3g} s" for wall in walls], color=_INK)
+    axis.bar_label(bars, [f" {wall:.3g} {each}" for wall in walls], color=_INK)
     if floor is not None:
         axis.axvline(floor, color=_INK, linestyle=":", linewidth=1)
-    # One way a hundred times slower than the others would make them all one pixel.
-    if max(walls) > 20 * min(walls):
-        axis.set_xscale("log")
     axis.margins(x=0.15)
     axis.invert_yaxis()
     axis.set_title(name + (" (dotted: the floor)" if floor is not None else ""), loc="left")

@@ -43,16 +43,27 @@ def document(found: Mapping[str, Any], works: Mapping[str, Work], name: str) -> 
     name : str
         Of the files, without their endings.
     """
+    shown = {key: found[key] for key in works if key in found}
+    conditions = {key: _conditions(entry) for key, entry in shown.items()}
+    alike = len(set(conditions.values())) == 1
     parts = [_HEAD.format(name=name)]
-    parts += [_section(works[key], found[key]) for key in works if key in found]
+    if alike:
+        parts.append(f"Measured on {next(iter(conditions.values()))}.\n")
+    reaches = [one for key, entry in shown.items() for one in outcomes(works[key], entry)]
+    met = sum(one.met is True for one in reaches)
+    parts.append(f"Of {len(reaches)} marks that were meant to be reached, {met} are.\n")
+    for key, entry in shown.items():
+        parts.append(_section(works[key], entry, "" if alike else conditions[key]))
     return "\n".join(parts)
 
 
-def _section(work: Work, entry: Mapping[str, Any]) -> str:
+def _section(work: Work, entry: Mapping[str, Any], conditions: str) -> str:
     lines = lines_of(entry)
     rows = max((line.of for line in lines.values()), default=0)
     said = {item.name: item for item in work.contenders}
-    parts = [f"## {work.name}: {work.title}\n", _conditions(entry, rows)]
+    about = f"{rows:,} rows, budget {entry['budget']} for streamlearn, {entry['date']}."
+    about += f" {conditions}." if conditions else ""
+    parts = [f"## {work.name}: {work.title}\n", f"{about}{_apart(entry)}\n"]
     if work.notes:
         parts.append(f"{work.notes}\n")
     shown = [line for line in lines.values() if line.name not in (DECODE, MODEL)]
@@ -61,22 +72,28 @@ def _section(work: Work, entry: Mapping[str, Any]) -> str:
     return "\n".join(part for part in parts if part)
 
 
-def _conditions(entry: Mapping[str, Any], rows: int) -> str:
+def _conditions(entry: Mapping[str, Any]) -> str:
     machine = entry["machine"]
-    ours = next((one["versions"] for one in entry["contenders"].values() if "versions" in one), {})
-    apart = {
-        name: _versions(own)
-        for name, one in entry["contenders"].items()
-        if (own := {k: v for k, v in one.get("versions", {}).items() if ours.get(k) != v})
-    }
-    text = (
-        f"{rows:,} rows, budget {entry['budget']} for streamlearn, {entry['date']}. "
+    return (
         f"{machine['cpu']}, {machine['cores']} cores, {machine['memory']}, {machine['system']}; "
-        f"{_versions(ours)}."
+        f"{_versions(_usual(entry))}"
     )
-    if apart:
-        text += " Apart from that: " + "; ".join(f"{k} with {v}" for k, v in apart.items()) + "."
-    return text + "\n"
+
+
+def _usual(entry: Mapping[str, Any]) -> dict[str, str]:
+    """Return the versions that contenders ran with, if nothing else is said."""
+    return next((one["versions"] for one in entry["contenders"].values() if "versions" in one), {})
+
+
+def _apart(entry: Mapping[str, Any]) -> str:
+    usual, parts = _usual(entry), []
+    for name, one in entry["contenders"].items():
+        own = {
+            key: value for key, value in one.get("versions", {}).items() if usual.get(key) != value
+        }
+        if own:
+            parts.append(f"{name} ran with {_versions(own)}")
+    return f" {'; '.join(parts)}." if parts else ""
 
 
 def _versions(found: Mapping[str, str]) -> str:
