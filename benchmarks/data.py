@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 from benchmarks.work import Data
 from streamlearn.generate import generate_dense, generate_taxi
 
-__all__ = ["DENSE", "PREDICT", "TAXI", "TEXT", "ZARR_RAW", "ZARR_ZSTD", "made"]
+__all__ = ["DENSE", "PREDICT", "TAXI", "TEXT", "ZARR_RAW", "ZARR_ZSTD", "made", "read_file"]
 
 FILE_ROWS = 1 << 21
 GROUP_ROWS = 1 << 17
@@ -54,7 +54,7 @@ def _generated(generate: Callable[..., list[Path]]) -> Callable[[Path, int], Non
         files = generate(train, rows + held_rows(rows), rows_per_file=file_rows)
         held.mkdir()
         cut = files[rows // file_rows :]
-        table = pa.concat_tables([pq.read_table(path) for path in cut])
+        table = pa.concat_tables([read_file(path) for path in cut])
         for path in cut:
             path.unlink()
         rest = rows % file_rows
@@ -63,6 +63,12 @@ def _generated(generate: Callable[..., list[Path]]) -> Callable[[Path, int], Non
         _write(table.slice(rest), held / "part-00000.parquet")
 
     return make
+
+
+def read_file(path: Path) -> pa.Table:
+    """Return the rows of a parquet file, and close it."""
+    with pq.ParquetFile(path) as file:
+        return file.read()
 
 
 def _write(table: pa.Table, path: Path) -> None:
@@ -132,7 +138,7 @@ def _stored(packed: bool) -> Callable[[Path, int], None]:
         y = group.create_array("y", shape=(rows,), chunks=(_BATCH,), dtype="i1", compressors=codec)
         start = 0
         for path in sorted((dense / "train").glob("*.parquet")):
-            for batch in pq.read_table(path).to_batches(max_chunksize=_BATCH):
+            for batch in read_file(path).to_batches(max_chunksize=_BATCH):
                 stop = start + len(batch)
                 X[start:stop] = np.column_stack(
                     [column.to_numpy() for column in batch.columns[:28]]
@@ -154,7 +160,7 @@ def _make_predict(folder: Path, rows: int) -> None:
 
     TAXI.make(folder, rows)
     path = min((folder / "train").glob("*.parquet"))
-    first = pq.read_table(path, columns=[*COLUMNS, TARGET]).slice(0, 200_000).to_pandas()
+    first = read_file(path).select([*COLUMNS, TARGET]).slice(0, 200_000).to_pandas()
     pipeline = make_taxi_pipeline(max_iter=1, tol=None)
     joblib.dump(pipeline.fit(first[COLUMNS], first[TARGET].to_numpy()), folder / MODEL)
 

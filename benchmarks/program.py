@@ -22,7 +22,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
 import pyarrow.parquet as pq
 
 from benchmarks.job import Job
@@ -54,14 +53,15 @@ def answer(job: Job, module: Any, fitted: Any) -> dict[str, Any]:
     """Score a fitted contender on the held-out rows; leave its coefficients in ``coef.npy``."""
     found: dict[str, Any] = {"versions": _versions(getattr(module, "PACKAGES", ()))}
     if hasattr(module, "predict"):
-        table = pq.read_table(job.held)
-        found["score"] = _score(job, module, fitted, table)
+        found["score"] = _score(job, module, fitted)
     if hasattr(module, "coefficients"):
         np.save(Path(job.out) / "coef.npy", np.asarray(module.coefficients(fitted)).ravel())
     return found
 
 
-def _score(job: Job, module: Any, fitted: Any, table: pa.Table) -> float:
+def _score(job: Job, module: Any, fitted: Any) -> float:
+    with pq.ParquetFile(Path(job.held) / "part-00000.parquet") as file:
+        table = file.read()
     truth = table[job.target].to_numpy()
     guess = np.asarray(module.predict(fitted, table.drop_columns([job.target])))
     if job.metric == "accuracy":

@@ -1,9 +1,10 @@
 """The benchmarks run: every work at a tiny size, with results that agree."""
 
 import json
-import warnings
+import sys
 from dataclasses import replace
 
+import pyarrow as pa
 import pytest
 from click.testing import CliRunner
 
@@ -20,9 +21,11 @@ from benchmarks.summary import Outcome, floor_of, lines_of, outcomes
 from benchmarks.table import document
 from benchmarks.work import DECODE, MODEL, OURS, Contender, Reach
 from benchmarks.works import WORKS
+from streamlearn.generate import generate_dense
 
 ROWS = 40_000
-LEARNED = [name for name in WORKS if name != "growth"]
+# The one in memory is run by the command below: threads of pandas' reader may outlive its call.
+LEARNED = [name for name in WORKS if name not in ("growth", "small")]
 
 
 @pytest.fixture(scope="module")
@@ -58,24 +61,22 @@ def result_of(work, contender, folder, out):
 
 
 @pytest.mark.parametrize("name", LEARNED)
-def test_the_loop_by_hand_agrees_with_ours(name, folder, tmp_path, monkeypatch):
+def test_the_loop_by_hand_agrees_with_ours(name, folder, tmp_path):
     if name == "predict" and not hasattr(sl, "predict"):
         pytest.skip("sl.predict is not there yet")
-    monkeypatch.setattr("benchmarks.contenders.small.ours.REPEAT", 1)
-    monkeypatch.setattr("benchmarks.contenders.small.memory.REPEAT", 1)
     work = WORKS[name]
     ours, hand = work.contenders[:2]
     first = result_of(work, ours, folder, tmp_path / "ours")
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # one epoch in memory does not converge
-        second = result_of(work, hand, folder, tmp_path / "hand")
+    second = result_of(work, hand, folder, tmp_path / "hand")
     second["distance"] = distance(tmp_path / "ours" / "coef.npy", tmp_path / "hand" / "coef.npy")
     assert disagreement(hand, work.metric, first, second) is None
     if hand.coef_tolerance:
         assert second["distance"] < 1e-6
 
 
-@pytest.mark.parametrize("name", [name for name in LEARNED if name != "small"])
+@pytest.mark.parametrize(
+    "name", ["dense-sgd", "taxi", "text-hash", "text-tfidf", "zarr-raw", "predict"]
+)
 def test_floors_run(name, folder, tmp_path):
     work = WORKS[name]
     named = {item.name: item for item in work.contenders}
@@ -104,20 +105,17 @@ def test_the_loop_over_dicts_learns_the_same_from_the_rows_it_is_given(folder, t
 
 
 def test_held_out_rows_follow_those_to_learn_from(tmp_path):
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    from streamlearn.generate import generate_dense
+    def read(folder):
+        # Not read_table of a folder: its threads may still hold files when it is back.
+        return pa.concat_tables([made_data.read_file(path) for path in sorted(folder.iterdir())])
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(made_data, "FILE_ROWS", 1 << 15)
         place = made(WORKS["dense-sgd"].data, tmp_path, ROWS)
     generate_dense(tmp_path / "all", ROWS + 8_000)
-    whole = pq.read_table(tmp_path / "all")
-    assert (
-        pa.concat_tables([pq.read_table(place / "train"), pq.read_table(place / "held")]) == whole
-    )
-    assert len(pq.read_table(place / "train")) == ROWS
+    train, held = read(place / "train"), read(place / "held")
+    assert pa.concat_tables([train, held]) == read(tmp_path / "all")
+    assert len(train) == ROWS
 
 
 def found_of(**walls):
@@ -177,8 +175,6 @@ def test_disagreement_is_found():
 
 
 def test_what_takes_too_long_is_killed(folder, tmp_path):
-    import sys
-
     job = job_of(WORKS["dense-sgd"], Contender("x", "dense.hand"), folder, tmp_path)
     assert run_apart(job, sys.executable, 0.01) == {"error": "not done after 0.01 s"}
     assert "No such file" in run_apart(job, "/nowhere/python", 1)["error"]
@@ -187,7 +183,7 @@ def test_what_takes_too_long_is_killed(folder, tmp_path):
 def test_the_command_reports_failures_and_goes_on(folder, tmp_path, monkeypatch):
     """One command, with a way that works and one that is not installed; then --resume."""
     work = WORKS["dense-sgd"]
-    ways = (Contender(OURS, "dense.hand"), Contender("lost", "dense.nothing", "river"))
+    ways = (Contender(OURS, "small.memory"), Contender("lost", "dense.nothing", "river"))
     monkeypatch.setitem(WORKS, "dense-sgd", replace(work, contenders=ways))
     command = ["dense-sgd", "--rows", str(ROWS), "--runs", "1", "--keep", str(folder)]
     command += ["--out", str(tmp_path / "speed")]
@@ -197,6 +193,7 @@ def test_the_command_reports_failures_and_goes_on(folder, tmp_path, monkeypatch)
     found = json.loads((tmp_path / "speed.json").read_text())["dense-sgd"]["contenders"]
     assert len(found[OURS]["runs"]) == 1
     assert found[OURS]["runs"][0]["peak"] > 50e6
+    assert 0 < found[OURS]["runs"][0]["later"] < 10
     assert "failed: ModuleNotFoundError" in (tmp_path / "speed.md").read_text()
     assert "<svg" in (tmp_path / "speed.svg").read_text()
     again = CliRunner().invoke(main, [*command, "--peers", "none", "--resume"])
