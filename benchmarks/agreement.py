@@ -35,7 +35,7 @@ def disagreement(
     ----------
     contender : Contender
         With its tolerances.
-    metric : {"accuracy", "median error"}
+    metric : {"accuracy", "rmse"}
     ours, theirs : dict
         One run each, with ``score`` and, of theirs, ``distance``.
     """

@@ -30,7 +30,7 @@ class Job:
     epochs: int = 1
     target: str = "label"
     metric: str = "accuracy"
-    """Or ``median error``: the median of absolute errors."""
+    """Or ``rmse``."""
 
     def dumps(self) -> str:
         """Return the job as one line of JSON."""

@@ -66,7 +66,7 @@ def _score(job: Job, module: Any, fitted: Any) -> float:
     guess = np.asarray(module.predict(fitted, table.drop_columns([job.target])))
     if job.metric == "accuracy":
         return float((guess == truth).mean())
-    return float(np.median(np.abs(guess - truth)))
+    return float(np.sqrt(np.mean((guess - truth) ** 2)))
 
 
 def _versions(packages: tuple[str, ...]) -> dict[str, str]:

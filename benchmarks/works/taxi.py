@@ -24,7 +24,16 @@ TRIPS = Work(
             most_runs=3,
             expected_s=200,
             different="rows as dicts, statistics of the first ones, and so many learned as said below",
-            score_tolerance=0.25,
+            score_tolerance=0.05,
+        ),
+        Contender(
+            "FeatureHasher loop",
+            "taxi.hasher",
+            share=0.05,
+            most_runs=3,
+            expected_s=150,
+            different="rows as dicts, hashed, and so many learned as said below",
+            score_tolerance=0.05,
         ),
         Contender(
             "in memory",
@@ -42,9 +51,10 @@ TRIPS = Work(
         Reach("peak", 0.5, "hand loop"),
     ),
     target="fare_amount",
-    metric="median error",
-    notes="""Trips of a thousand miles and more, which the data have as the real ones do, make squared
-errors a matter of chance: the score is the median of absolute errors, in dollars.""",
+    metric="rmse",
+    notes="""One epoch in another order of rows gives another model: RMSE differed by 3 % from ours at
+400,000 rows, with trips of 100 miles and more or without. What learns from a part of the rows scores
+worse on such trips: 20.7 against 11.4 dollars after 20,000 rows, 11.3 without those trips.""",
 )
 
 PREDICTIONS = Work(
@@ -60,6 +70,6 @@ PREDICTIONS = Work(
     ),
     reaches=(Reach("speed", 3.0, "hand loop"),),
     target="fare_amount",
-    metric="median error",
+    metric="rmse",
     notes="What is compared are the predictions themselves, and their number.",
 )

@@ -1,7 +1,8 @@
 """A loop by hand, as an expert would write it: no frames, no readahead, one buffer.
 
-Of the ways to fill the buffer this one takes the least time: column after column, as Arrow has them
-and as the scaler sums them. Readahead, no threads, ``np.column_stack`` and frames were tried.
+Of the ways to fill the buffer this one took the least CPU on 300,000 rows, by a little: column after
+column, as Arrow has them and as the scaler sums them. Readahead, no threads, ``np.column_stack`` and
+frames were tried.
 """
 
 import glob
