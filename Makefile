@@ -16,7 +16,7 @@ FLOOR_TESTS ?=
 # Processes that run tests side by side; memory tests start processes of their own.
 WORKERS ?= 2
 
-.PHONY: help install test check lint types layers doctest test-slow test-floors demo catalogue docs clean
+.PHONY: help install test check lint types layers doctest test-slow test-floors demo catalogue speed docs clean
 
 help:
 	@echo "make test         set up, check everything, run the tests"
@@ -24,6 +24,7 @@ help:
 	@echo "make test-floors  the tests with the oldest supported dependencies"
 	@echo "make demo         generate taxi-like data larger than the budget, fit, evaluate, report"
 	@echo "make catalogue    measure every transformer of scikit-learn, and write docs/catalogue.md"
+	@echo "make speed        measure us beside the peers, and write docs/speed.md: about an hour"
 	@echo "make docs         build the site, into site/"
 	@echo "make check        lint, format, types, layers, doctests, tests"
 
@@ -78,6 +79,13 @@ demo: $(READY)
 catalogue: $(READY)
 	$(BIN)/python -m benchmarks.catalogue
 
+# lale wants a scikit-learn before 1.8, and so a venv of its own. SPEED may name works and options.
+speed: $(READY)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[bench]'
+	$(PYTHON) -m venv .venv-lale
+	.venv-lale/bin/python -m pip install --quiet --disable-pip-version-check lale pandas pyarrow
+	$(BIN)/python -m benchmarks --venv lale=.venv-lale $(SPEED)
+
 # What builds the site is installed for it alone.
 $(DOCS_READY): $(READY)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[docs]'
@@ -89,4 +97,4 @@ docs: $(DOCS_READY)
 	@echo "The site: site/index.html"
 
 clean:
-	rm -rf $(VENV) .venv-floors $(DEMO) site build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) .venv-floors .venv-lale $(DEMO) site build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
