@@ -97,7 +97,7 @@ class Answerer:
         self.data.features = self.data.schema.select(list(known))
         return list(known)
 
-    def terms(self, cost: ReaderCost, ahead: int = 1) -> tuple[Term, ...]:
+    def terms(self, cost: ReaderCost, ahead: int = 1, rows: int | None = None) -> tuple[Term, ...]:
         """Return what answering holds, for the memory plan.
 
         Parameters
@@ -106,8 +106,10 @@ class Answerer:
             Of the columns that are read.
         ahead : int
             Blocks answered, or being answered, besides the one in use.
+        rows : int, optional
+            Of a block; by default `block_rows`.
         """
-        rows, blocks = self.block_rows, 1 + ahead
+        rows, blocks = rows or self.block_rows, 1 + ahead
         return (
             Term("raw blocks", int(blocks * rows * cost.chunk_row_bytes)),
             Term("prepared blocks", int((1 + blocks) * rows * self._prepared_bytes())),
@@ -149,7 +151,7 @@ class Answerer:
 
     def _prepared(self, chunk: Chunk) -> Any:
         X = chunk.X if self.kernel is None else self.kernel.apply(chunk.X)
-        if not isinstance(X, pa.RecordBatch):
+        if self.model is None or not isinstance(X, pa.RecordBatch):
             return X
         plain = self.kernel is not None or not hasattr(self.model, "feature_names_in_")
         return numbers(X, order="C") if plain else to_frame(X)
