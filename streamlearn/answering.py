@@ -6,6 +6,7 @@ import copy
 from collections.abc import Callable
 from typing import Any, TypeVar
 
+import numpy as np
 import pyarrow as pa
 
 from streamlearn.chunk import Chunk, Schema
@@ -18,11 +19,14 @@ from streamlearn.prepare.compile import compile_transformer, widest_dense
 from streamlearn.prepare.frame import numbers, to_frame
 from streamlearn.source.base import ReaderCost
 from streamlearn.source.dataset import Dataset
+from streamlearn.source.values import missing_in_rows
 from streamlearn.stream.statistics import located
 
 __all__ = ["Answerer"]
 
 _BLOCK_ROWS = 16_384
+_TRIED = 16
+"""Single rows of a block, none of which can be answered: then it is not for the rows."""
 
 T = TypeVar("T")
 
@@ -148,6 +152,68 @@ class Answerer:
             raise DataError(
                 f"the block that begins at {place} cannot be predicted: {error}"
             ) from error
+
+    def faulty(self, chunk: Chunk, ask: Callable[[Any, Any], object]) -> dict[int, str]:
+        """Find the rows of a block that cannot be answered, once the whole could not be.
+
+        Gaps and infinities are looked for in the prepared rows; what remains is halved until the
+        rows are found.
+
+        Returns
+        -------
+        dict of int to str
+            Why, by the number of the row in the source.
+
+        Raises
+        ------
+        DataError
+            If it is not for single rows that the block fails.
+        """
+        found: dict[int, str] = {}
+        few = range(0, len(chunk), max(1, len(chunk) // _TRIED))
+        if len(chunk) > _TRIED and all(self._fault(chunk.slice(at, at + 1), ask) for at in few):
+            self.answer(chunk, ask)
+        self._halve(self._without_gaps(chunk, ask, found), ask, found)
+        return found
+
+    def _fault(self, chunk: Chunk, ask: Callable[[Any, Any], object]) -> str | None:
+        """Return why a block cannot be answered; None where it can."""
+        try:
+            ask(self.model, self._prepared(chunk))
+        except UsageError:
+            raise
+        except (CellError, ValueError, TypeError) as error:
+            return str(error).splitlines()[0] if str(error) else type(error).__name__
+        return None
+
+    def _without_gaps(
+        self, chunk: Chunk, ask: Callable[[Any, Any], object], found: dict[int, str]
+    ) -> Chunk:
+        """Return the rows without those that fail for a gap, which `found` is told."""
+        try:
+            bad = missing_in_rows(self._prepared(chunk))
+        except (CellError, ValueError, TypeError, AttributeError):
+            return chunk
+        if bad is None or not bad.any():
+            return chunk
+        at = int(np.argmax(bad))
+        reason = self._fault(chunk.slice(at, at + 1), ask)
+        if reason is None:
+            return chunk
+        found.update(dict.fromkeys(chunk.rows[bad].tolist(), reason))
+        return chunk.keep(~bad)
+
+    def _halve(
+        self, chunk: Chunk, ask: Callable[[Any, Any], object], found: dict[int, str]
+    ) -> None:
+        if not len(chunk) or (reason := self._fault(chunk, ask)) is None:
+            return
+        if len(chunk) == 1:
+            found[int(chunk.rows[0])] = reason
+            return
+        middle = len(chunk) // 2
+        self._halve(chunk.slice(0, middle), ask, found)
+        self._halve(chunk.slice(middle, len(chunk)), ask, found)
 
     def _prepared(self, chunk: Chunk) -> Any:
         X = chunk.X if self.kernel is None else self.kernel.apply(chunk.X)

@@ -28,7 +28,10 @@ class Written:
 class Columns(Protocol):
     """The columns of a table that is written."""
 
-    columns: pa.Schema
+    @property
+    def columns(self) -> pa.Schema:
+        """Names and types."""
+        ...
 
     def as_columns(self, group: pa.RecordBatch) -> pa.RecordBatch:
         """Return a group with these columns."""
