@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import threading
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -120,8 +121,10 @@ def test_every_method_beside_columns_and_row_numbers(classifier, tmp_path):
         "int64", "double", "int32", "double", "double", "string",
     ]  # fmt: skip
     assert found["row"].to_pylist() == kept.index.tolist()
-    assert found.select(["y", "zone", "w"]).to_pandas().equals(
-        kept[["y", "zone", "w"]].reset_index(drop=True)
+    assert (
+        found.select(["y", "zone", "w"])
+        .to_pandas()
+        .equals(kept[["y", "zone", "w"]].reset_index(drop=True))
     )
     assert (found["prediction"].to_numpy() == classifier.predict(kept)).all()
     proba = np.column_stack([found["probability_high"], found["probability_low"]])
@@ -516,6 +519,18 @@ def test_computed_columns_of_a_run_are_computed_again(tmp_path):
     )
     about = json.loads(pq.read_schema(tmp_path / "a.parquet").metadata[b"streamlearn"])
     assert about["fitted_on"] == result.manifest["data"]["fingerprint"]
+
+
+# The documentation
+
+
+def test_the_example_of_the_documentation_runs(tmp_path, monkeypatch, capsys):
+    page = Path(__file__).parents[1] / "docs" / "prediction.md"
+    code = page.read_text().split("```python\n")[1].split("```")[0]
+    monkeypatch.chdir(tmp_path)
+    exec(code, {})
+    promised = next(line for line in code.splitlines() if line.startswith("print"))
+    assert capsys.readouterr().out.strip() == promised.split("# ")[1]
 
 
 # The budget
