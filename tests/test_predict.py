@@ -20,6 +20,8 @@ import zarr
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from made import mixed_table
+from scipy import sparse
+from sklearn.cluster import MiniBatchKMeans
 from sklearn.compose import make_column_transformer
 from sklearn.decomposition import PCA
 from sklearn.ensemble import HistGradientBoostingClassifier, IsolationForest
@@ -28,7 +30,7 @@ from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LinearRegression, LogisticRegression, SGDClassifier, SGDRegressor
 from sklearn.multioutput import MultiOutputClassifier
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder, StandardScaler
+from sklearn.preprocessing import MaxAbsScaler, OneHotEncoder, OrdinalEncoder, StandardScaler
 from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 
 import streamlearn as sl
@@ -193,6 +195,18 @@ def test_a_model_that_takes_frames_and_gaps_gets_them():
     np.testing.assert_array_equal(
         np.column_stack(found.columns), model.predict_proba(FRAME[FEATURES])
     )
+
+
+def test_clusters_answer_and_transform_from_a_sparse_matrix():
+    rows = sparse.random(20_000, 30, 0.1, "csr", random_state=0)
+    model = make_pipeline(MaxAbsScaler(), MiniBatchKMeans(3, n_init=1, random_state=0)).fit(rows)
+    batches = sl.predict(model, rows, method=["transform", "predict"], chunk_size=3_000)
+    found = joined(batches)
+    assert found.schema.names == [*model.get_feature_names_out(), "prediction"]
+    np.testing.assert_array_equal(found["prediction"], model.predict(rows))
+    np.testing.assert_allclose(np.column_stack(found.columns[:3]), model.transform(rows))
+    with pytest.raises(UsageError, match="sparse matrix"):
+        sl.predict(model, rows, columns=[0])
 
 
 def test_no_row_at_all(classifier, tmp_path):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -140,7 +141,9 @@ class Outputs:
         named: dict[str, list[str]] = {}
         for method, values in answers.items():
             columns = _columns_of(values)
-            named[method] = self._columns(method, len(columns))
+            known = self._expected[method]
+            same = len(known) == len(columns)
+            named[method] = known if same else self._columns(method, len(columns))
             found += columns
         names = self._named(named)
         if named != self._expected:
@@ -225,7 +228,7 @@ def _distinct(names: Iterable[str]) -> list[str]:
 
 
 def _refuse_twice(names: Sequence[str]) -> None:
-    twice = sorted({name for name in names if names.count(name) > 1}) if names else []
+    twice = sorted(name for name, times in Counter(names).items() if times > 1)
     if twice:
         raise UsageError(
             f"two columns of the output would be called {twice[0]!r}: one that is passed through "
