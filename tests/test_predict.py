@@ -355,6 +355,15 @@ def test_of_what_failed_nothing_is_left_and_what_was_there_stays(tmp_path, dst):
     assert {p: p.read_bytes() for p in tmp_path.rglob("*") if p.is_file()} == before
 
 
+@pytest.mark.parametrize("name", ["a.parquet", "b/", "c.zarr"])
+def test_a_full_disk_is_named_and_left_as_it_was(small_disk, name):
+    noise = np.random.default_rng(0).normal(size=(30_000, 40))
+    model = PCA(30).fit(noise[:1_000])
+    with pytest.raises(OSError, match="the disk is full; nothing was left there"):
+        sl.predict(model, noise, out=f"{small_disk}/{name}", method="transform")
+    assert os.listdir(small_disk) == []
+
+
 @pytest.mark.parametrize("name", ["a.parquet", "c.zarr"])
 def test_a_disk_that_fills_up_is_named(tmp_path, monkeypatch, name):
     def full(*arguments, **options):

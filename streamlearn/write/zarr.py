@@ -231,7 +231,10 @@ class Side:
 
     def _write(self, rows: int) -> None:
         values = np.concatenate(self._waiting)
-        self.array[self._done : self._done + rows] = values[:rows]
+        for start in range(0, rows, self._chunk):
+            # One chunk at a time: of several, zarr would go on writing some after one has failed.
+            stop = min(rows, start + self._chunk)
+            self.array[self._done + start : self._done + stop] = values[start:stop]
         self._waiting, self._held = [values[rows:].copy()], self._held - rows
         self._done += rows
 
