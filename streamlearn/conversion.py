@@ -31,7 +31,7 @@ from streamlearn.write.base import Written
 from streamlearn.write.groups import groups
 from streamlearn.write.inputs import stored_bytes, stored_paths
 from streamlearn.write.layout import Layout
-from streamlearn.write.parquet import GROUP_BYTES, ParquetWriter
+from streamlearn.write.parquet import ParquetWriter, group_bytes_of
 from streamlearn.write.place import Place, find_place
 from streamlearn.write.shuffle import Buckets, Shuffler, plan_buckets
 from streamlearn.write.zarr import ZarrWriter
@@ -39,7 +39,6 @@ from streamlearn.write.zarr import ZarrWriter
 __all__ = ["Conversion", "ConvertOptions", "ConvertedRows", "Converting"]
 
 _SHARD_BYTES = 64 << 20
-_LEAST_GROUP = 1 << 16
 
 
 @dataclass(frozen=True)
@@ -327,16 +326,10 @@ def _writer(layout: Layout, place: Place, options: ConvertOptions) -> ParquetWri
         return ZarrWriter(layout, compression=options.compression, shard_bytes=size)
     if options.shards:
         raise UsageError("shards= is for zarr stores, and the output is parquet")
-    size = parse_bytes(options.row_group_bytes or GROUP_BYTES)
-    if size < _LEAST_GROUP:
-        raise UsageError(
-            f"row_group_bytes={options.row_group_bytes!r} is less than 64 KiB: the output would be "
-            "more headers than rows; 16MB to 64MB is good"
-        )
     return ParquetWriter(
         layout,
         many=place.kind == "folder",
         compression=options.compression,
-        group_bytes=size,
+        group_bytes=group_bytes_of(options.row_group_bytes),
         rows_per_file=options.rows_per_file,
     )

@@ -50,6 +50,7 @@ class PredictOptions:
     overwrite: bool = False
     format: str | None = None
     compression: str = "zstd"
+    row_group_bytes: str | int | None = None
     rows_per_file: int | None = None
 
     @property
@@ -127,6 +128,7 @@ class Predicting:
         reserved_bytes: int,
         library_bytes: int,
         written: Sequence[Term] = (),
+        remedy: str = "a smaller model",
     ) -> MemoryPlan:
         """Check that it fits, with as many blocks answered at once as do.
 
@@ -134,6 +136,8 @@ class Predicting:
         ----------
         written : sequence of Term
             What writing holds.
+        remedy : str
+            What else would help, where it does not fit.
         """
         options: dict[str, Any] = {
             "limit_bytes": limit_bytes,
@@ -146,7 +150,7 @@ class Predicting:
         for workers in (self._threads, 1) if self._threads > 1 else ():
             self._workers = workers
             try:
-                plan = plan_memory([self._demand(self.data, written)], **options)
+                plan = plan_memory([self._demand(self.data, written, remedy)], **options)
             except MemoryBudgetError:
                 continue
             if plan.chunk_rows >= good:
@@ -154,13 +158,13 @@ class Predicting:
         self._workers = 0
         self.data, plan = plan_reading(
             self.data,
-            lambda data: [self._demand(data, written)],
+            lambda data: [self._demand(data, written, remedy)],
             self._options.scratch_dir,
             **options,
         )
         return plan
 
-    def _demand(self, data: Dataset, written: Sequence[Term]) -> Demand:
+    def _demand(self, data: Dataset, written: Sequence[Term], remedy: str) -> Demand:
         cost = data.cost(self._names, roles=False)
         passed = cost.chunk_row_bytes if len(self.outputs.passed) else 0.0
         row = passed + 8.0 * len(self.outputs.names)
@@ -170,14 +174,14 @@ class Predicting:
             cost.fixed_bytes,
             cost.row_bytes,
             cost.chunk_row_bytes,
-            2,
+            3 if len(self.outputs.passed) else 2,  # of one, a slice may wait to be written
             (
                 *self._answerer.terms(cost, blocks, self._rows),
                 Term("answers as columns", int((1 + blocks) * self._rows * row)),
                 *written,
                 *(written[:1] if self._workers else ()),  # one more may wait to be written
             ),
-            remedy="fewer columns, or a smaller model",
+            remedy=remedy,
             note=cost.note,
             most_rows=data.longest_rows,
         )

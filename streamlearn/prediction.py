@@ -25,7 +25,7 @@ from streamlearn.stream.timeline import MemoryReport, Recorder
 from streamlearn.write.arrays import ArraysWriter
 from streamlearn.write.groups import groups
 from streamlearn.write.inputs import stored_paths
-from streamlearn.write.parquet import GROUP_BYTES, ParquetWriter
+from streamlearn.write.parquet import ParquetWriter, group_bytes_of
 from streamlearn.write.place import find_place
 
 __all__ = ["Prediction", "Saving"]
@@ -136,8 +136,9 @@ class Saving:
     def _writer(self, schema: pa.Schema) -> ParquetWriter | ArraysWriter:
         options = self._options
         if self._place.kind == "zarr":
-            if options.rows_per_file is not None:
-                raise UsageError("rows_per_file= is for parquet, and the output is a zarr store")
+            for name in ("row_group_bytes", "rows_per_file"):
+                if getattr(options, name) is not None:
+                    raise UsageError(f"{name}= is for parquet, and the output is a zarr store")
             arrays = self._predicting.outputs.arrays(schema)
             columns = {name: found.names for name, found in arrays.items()}
             attributes: dict[str, Any] = {"streamlearn": {**self._about, "arrays": columns}}
@@ -153,15 +154,15 @@ class Saving:
             _Table(schema.with_metadata({"streamlearn": json.dumps(self._about)})),
             many=self._place.kind == "folder",
             compression=options.compression,
-            group_bytes=GROUP_BYTES,
+            group_bytes=group_bytes_of(options.row_group_bytes),
             rows_per_file=options.rows_per_file,
         )
 
     def plan(self, limit_bytes: int, reserved_bytes: int, library_bytes: int) -> MemoryPlan:
         """Check that it fits."""
-        return self._predicting.plan(
-            limit_bytes, reserved_bytes, library_bytes, self._planned.terms()
-        )
+        terms = self._planned.terms()
+        remedy = "fewer columns" if self._place.kind == "zarr" else "a smaller row_group_bytes"
+        return self._predicting.plan(limit_bytes, reserved_bytes, library_bytes, terms, remedy)
 
     def run(self, memory: MemoryPlan, governor: Governor, recorder: Recorder) -> Prediction:
         """Predict all rows, and write them."""

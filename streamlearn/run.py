@@ -292,6 +292,7 @@ def predict(
     overwrite: bool = False,
     format: str | None = None,  # noqa: A002 - the word users know
     compression: str = "zstd",
+    row_group_bytes: str | int | None = None,
     rows_per_file: int | None = None,
     listeners: Sequence[Listener] = (),
 ) -> Prediction | Batches:
@@ -326,7 +327,7 @@ def predict(
     on_error : {"raise", "quarantine"}, default "raise"
         With ``"quarantine"``, rows that cannot be predicted are left out, counted and listed:
         those that cannot be read or are infinite, and those the model or its steps refuse.
-    overwrite, format, compression, rows_per_file
+    overwrite, format, compression, row_group_bytes, rows_per_file
         As for `convert`.
 
     Returns
@@ -374,6 +375,7 @@ def predict(
         overwrite=overwrite,
         format=format,
         compression=compression,
+        row_group_bytes=row_group_bytes,
         rows_per_file=rows_per_file,
     )
     if out is not None:

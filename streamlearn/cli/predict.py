@@ -47,6 +47,7 @@ __all__ = ["command"]
     default="zstd",
     show_default=True,
 )
+@click.option("--row-group-bytes", metavar="SIZE", help="Of parquet, decoded: 32MiB by default.")
 @click.option("--rows-per-file", type=ROWS, help="Of a folder of parquet files.")
 @click.option("--overwrite", is_flag=True, help="Replace an earlier output.")
 @click.option("--scratch-dir", type=click.Path(file_okay=False), help="For columns put aside.")
