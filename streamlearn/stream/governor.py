@@ -25,6 +25,7 @@ from streamlearn.stream.events import (
 )
 from streamlearn.stream.probe import Probe
 from streamlearn.stream.reclaim import RECLAIMERS
+from streamlearn.stream.stages import Stages
 
 __all__ = ["AMPLE", "Governor", "MemoryUse"]
 
@@ -108,6 +109,7 @@ class Governor:
         self._began_with = self._held = probe.rss()
         self._cost = 0.0
         self.monitor_s = 0.0
+        self.stages = Stages()
         self._calm = 0
         self._lag = lag
         self._settling = 0
