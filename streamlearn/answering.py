@@ -20,6 +20,7 @@ from streamlearn.prepare.frame import numbers, to_frame
 from streamlearn.source.base import ReaderCost
 from streamlearn.source.dataset import Dataset
 from streamlearn.source.values import missing_in_rows
+from streamlearn.stream.stages import Stages
 from streamlearn.stream.statistics import located
 
 __all__ = ["Answerer"]
@@ -126,7 +127,7 @@ class Answerer:
         row = min(8.0 * width, 40.0 * len(self.names) + 64)
         return max(row, 8.0 * widest_dense(self.kernel))
 
-    def answer(self, chunk: Chunk, ask: Callable[[Any, Any], T]) -> T:
+    def answer(self, chunk: Chunk, ask: Callable[[Any, Any], T], stages: Stages | None = None) -> T:
         """Prepare a block of rows, and ask the model.
 
         Parameters
@@ -135,14 +136,20 @@ class Answerer:
             With the columns `names`, in their order.
         ask : callable
             Takes the model and the prepared block.
+        stages : Stages, optional
+            Where the time is entered.
 
         Raises
         ------
         DataError
             If a value cannot be taken; it says where the row, or else the block, is stored.
         """
+        stages = stages or Stages()
         try:
-            return ask(self.model, self._prepared(chunk))
+            with stages.at("prepare"):
+                X = self._prepared(chunk)
+            with stages.at("model"):
+                return ask(self.model, X)
         except CellError as error:
             raise located(error, self.data, chunk) from None
         except (ValueError, TypeError) as error:

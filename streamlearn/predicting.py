@@ -19,7 +19,7 @@ from streamlearn.plan.job import cores
 from streamlearn.plan.lean import plan_reading
 from streamlearn.plan.memory import Demand, MemoryPlan, Term, plan_memory
 from streamlearn.prepare.frame import select
-from streamlearn.rebatch import rebatch
+from streamlearn.rebatch import cut
 from streamlearn.source.base import Rejected
 from streamlearn.source.dataset import Dataset
 from streamlearn.source.quarantine import Quarantine
@@ -27,6 +27,7 @@ from streamlearn.stream.governor import Governor
 from streamlearn.stream.prefetch import ahead
 from streamlearn.stream.reader import Reader, RowCount, count_part
 from streamlearn.stream.screen import screen_pass
+from streamlearn.stream.stages import Stages
 from streamlearn.write.numbers import Numbers
 from streamlearn.write.outputs import Outputs
 
@@ -212,11 +213,13 @@ class Predicting:
 
         with governor.passing("predict", 1, 1, data.rows):
             answered = ahead(
-                rebatch(blocks(), self._rows),
-                self._answer,
+                cut(blocks(), self._rows),
+                lambda parts: self._answer(Chunk.concat(parts), governor.stages),
                 threads=self._workers,
                 depth=max(1, self._workers),
             )
+            if self._workers:
+                answered = governor.stages.each("wait", answered)
             schema: pa.Schema | None = None
             with closing(answered) as found:
                 for batch, late in found:
@@ -230,7 +233,7 @@ class Predicting:
         if self._late and data.quarantine is not None:
             data.quarantine.record(self._late)
 
-    def _answer(self, chunk: Chunk) -> tuple[pa.RecordBatch | None, list[Rejected]]:
+    def _answer(self, chunk: Chunk, stages: Stages) -> tuple[pa.RecordBatch | None, list[Rejected]]:
         """Return the answers for a block, and the rows that have none."""
         for numbers in self._checks:
             numbers.check(chunk, self.data)
@@ -238,7 +241,7 @@ class Predicting:
         if self.data.features.named and self._names != self._answerer.names:
             asked = chunk.replace(select(chunk.X, self._answerer.names))
         try:
-            answers = self._answerer.answer(asked, self.outputs.ask)
+            answers = self._answerer.answer(asked, self.outputs.ask, stages)
         except DataError:
             if self.data.quarantine is None:
                 raise
@@ -249,9 +252,10 @@ class Predicting:
                 raise
             if not keep.any():
                 return None, late
-            batch, more = self._answer(chunk.keep(keep))
+            batch, more = self._answer(chunk.keep(keep), stages)
             return batch, late + more
-        return self.outputs.batch(chunk, answers), []
+        with stages.at("write"):
+            return self.outputs.batch(chunk, answers), []
 
     def _rejected(self, row: int, reason: str) -> Rejected:
         parts = self.data.fragments

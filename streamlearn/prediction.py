@@ -21,6 +21,7 @@ from streamlearn.source.quarantine import Quarantine
 from streamlearn.stream.governor import Governor
 from streamlearn.stream.prefetch import ahead
 from streamlearn.stream.reclaim import release_arrow
+from streamlearn.stream.stages import StageTime
 from streamlearn.stream.timeline import MemoryReport, Recorder
 from streamlearn.write.arrays import ArraysWriter
 from streamlearn.write.groups import groups
@@ -47,6 +48,8 @@ class Prediction:
     model: str
     quarantine: Quarantine | None = field(default=None, repr=False, compare=False)
     """Rows that could not be predicted, with ``on_error="quarantine"``."""
+    stages: tuple[StageTime, ...] = field(default=(), repr=False)
+    """Seconds of each stage, all threads together."""
 
     def to_json(self, path: str | os.PathLike[str] | None = None) -> str:
         """Return the numbers as JSON, and write them to a file if one is named."""
@@ -60,6 +63,7 @@ class Prediction:
             "bytes_written": self.bytes_written,
             "memory": self.memory.numbers(),
             "seconds": self.seconds,
+            "stages": [asdict(item) for item in self.stages],
         }
         if self.quarantine is not None:
             values["rejected"] = self.quarantine.summary()
@@ -178,7 +182,7 @@ class Saving:
                 writer.begin(stage)
 
             def write(group: pa.RecordBatch) -> None:
-                with self._place.naming_a_full_disk():
+                with self._place.naming_a_full_disk(), governor.stages.at("write"):
                     writer.append(group)
                 del group
                 release_arrow()
@@ -207,6 +211,7 @@ class Saving:
             governor.seconds,
             predicting.model,
             predicting.data.quarantine,
+            governor.stages.times(),
         )
 
 

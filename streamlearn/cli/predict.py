@@ -8,6 +8,7 @@ import click
 
 from streamlearn.cli.options import (
     ON_ERROR,
+    PROFILE,
     ROWS,
     data_options,
     form_of,
@@ -51,6 +52,7 @@ __all__ = ["command"]
 @click.option("--rows-per-file", type=ROWS, help="Of a folder of parquet files.")
 @click.option("--overwrite", is_flag=True, help="Replace an earlier output.")
 @click.option("--scratch-dir", type=click.Path(file_okay=False), help="For columns put aside.")
+@PROFILE
 @ON_ERROR
 @memory_options
 def command(run: str, data: tuple[str, ...], output: str, **options: Any) -> int:
@@ -64,12 +66,13 @@ def command(run: str, data: tuple[str, ...], output: str, **options: Any) -> int
     from streamlearn.errors import UsageError
     from streamlearn.manifest import derived_for
     from streamlearn.prediction import Prediction
+    from streamlearn.report.stages import stage_text
     from streamlearn.result import load
     from streamlearn.run import predict
     from streamlearn.stream.budget import resolve_budget
     from streamlearn.write.place import find_place
 
-    quiet, as_json = options.pop("quiet"), options.pop("as_json")
+    quiet, as_json, timed = (options.pop(name) for name in ("quiet", "as_json", "profile"))
     del options["debug"]
     proba, decision = options.pop("proba"), options.pop("decision")
     if options.pop("transform"):
@@ -100,5 +103,7 @@ def command(run: str, data: tuple[str, ...], output: str, **options: Any) -> int
         click.echo(found.to_json())
     elif not quiet:
         click.echo(repr(found))
+    if timed and not as_json:
+        click.echo(stage_text(found.stages, found.seconds))
     tell_rejected(found.quarantine, f"{output.rstrip('/')}.quarantine.jsonl")
     return exit_code_of(found.memory, found.rows.rejected)

@@ -56,6 +56,10 @@ def test_every_row_has_its_answer(made, tmp_path, capsys):
     assert "--overwrite" in capsys.readouterr().err
     assert predict(made / "run", made / "new.parquet", "-o", out, "--overwrite", "-q") == 0
     assert capsys.readouterr().out == ""
+    options = ["--overwrite", "-q", "--profile"]
+    assert predict(made / "run", made / "new.parquet", "-o", out, *options) == 0
+    shown = capsys.readouterr().out
+    assert all(stage in shown for stage in ("decode", "prepare", "model", "write"))
 
 
 def test_all_that_can_be_written(made, tmp_path, capsys):
