@@ -92,6 +92,13 @@ class Answerer:
                 )
             return names
         if known is None:
+            width = getattr(self.estimator, "n_features_in_", len(names))
+            if width != len(names):
+                raise SchemaError(
+                    f"the model was fitted with {width} columns without names, and the data has "
+                    f"{len(names)} features: {', '.join(names)}; name those of the model, in its "
+                    "order, with features= or --features"
+                )
             return names
         missing = [name for name in known if name not in self.data.schema]
         if missing:
@@ -234,6 +241,11 @@ def _require_fitted(estimator: Any) -> None:
     from sklearn.exceptions import NotFittedError
     from sklearn.utils.validation import check_is_fitted
 
+    if isinstance(estimator, type) or not hasattr(estimator, "get_params"):
+        raise UsageError(
+            f"{estimator!r} is not a scikit-learn estimator; give a fitted one, what fit() "
+            "returned, or the folder of a run"
+        )
     try:
         check_is_fitted(estimator)
     except NotFittedError:

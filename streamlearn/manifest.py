@@ -100,8 +100,8 @@ def derived_for(manifest: Mapping[str, Any], names: Iterable[str] | None) -> lis
         return items
     wanted, kept = set(names), []
     for item in reversed(items):
-        made = re.search(r"\bAS\s+(\w+|\"[^\"]+\")\s*$", item, re.IGNORECASE)
-        if made is None or made[1].strip('"') in wanted:
+        made = re.findall(r"\bAS\s+(\w+|\"[^\"]+\")", item, re.IGNORECASE)
+        if not made or wanted & {name.strip('"') for name in made}:
             kept.append(item)
             wanted |= set(re.findall(r"\w+", item))
     return kept[::-1]

@@ -54,6 +54,14 @@ class PredictOptions:
     row_group_bytes: str | int | None = None
     rows_per_file: int | None = None
 
+    def __post_init__(self) -> None:
+        for name in ("chunk_size", "threads", "rows_per_file"):
+            value = getattr(self, name)
+            if value is not None and (
+                isinstance(value, bool) or not isinstance(value, int | np.integer) or value < 1
+            ):
+                raise UsageError(f"{name} must be a whole number from 1 on, not {value!r}")
+
     @property
     def methods(self) -> list[str]:
         """The methods that are asked, each once."""
@@ -298,6 +306,10 @@ class Batches:
     def quarantine(self) -> Quarantine | None:
         """Rows that could not be predicted, with ``on_error="quarantine"``."""
         return self._predicting.data.quarantine
+
+    def __repr__(self) -> str:
+        predicting = self._predicting
+        return f"Batches of {predicting.model}: {', '.join(predicting.outputs.names)}"
 
     def __iter__(self) -> Iterator[pa.RecordBatch]:
         return self

@@ -133,9 +133,9 @@ class Saving:
             "methods": list(predicting.outputs.methods),
             **about,
         }
+        self._planned = self._writer(predicting.outputs.guess())
         if self._place.kind == "zarr":
             predicting.check_numbers()
-        self._planned = self._writer(predicting.outputs.guess())
 
     def _writer(self, schema: pa.Schema) -> ParquetWriter | ArraysWriter:
         options = self._options

@@ -438,6 +438,11 @@ def test_what_cannot_be_asked_is_told_before_a_row_is_read(classifier):
     svm = SGDClassifier().fit(X[:99], np.resize([0, 1], 99))
     for model, data, options, kind, message in [
         (SGDRegressor(), X, {}, UsageError, "this SGDRegressor is not fitted"),
+        (SGDRegressor, X, {}, UsageError, "is not a scikit-learn estimator"),
+        (object(), X, {}, UsageError, "is not a scikit-learn estimator"),
+        (svm, X, {"chunk_size": 0}, UsageError, "chunk_size must be .* not 0"),
+        (svm, X, {"threads": -1}, UsageError, "threads must be .* not -1"),
+        (svm, TABLE, {}, SchemaError, "fitted with 5 columns without names.*8 features"),
         (svm, X, {"method": "predict_proba"}, UsageError,
          "SGDClassifier has no predict_proba; it has 'predict', 'decision_function'"),
         (svm, X, {"method": "score"}, UsageError, "'score' is none of"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import click
@@ -80,8 +81,8 @@ def command(run: str, data: tuple[str, ...], output: str, **options: Any) -> int
             raise UsageError("--transform goes without --proba and --decision")
         options["method"] = ["transform"]
     else:
-        more = {"predict_proba": proba, "decision_function": decision}
-        options["method"] = ["predict", *(name for name, wanted in more.items() if wanted)]
+        asked = {"predict_proba": proba, "decision_function": decision}
+        options["method"] = ["predict", *(name for name, wanted in asked.items() if wanted)]
     options["columns"] = names(options["columns"]) or []
     place = find_place(output, options["format"])
     place.refuse_occupied(overwrite=options["overwrite"])
@@ -89,7 +90,8 @@ def command(run: str, data: tuple[str, ...], output: str, **options: Any) -> int
     result = load(run)
     known = getattr(result.estimator, "feature_names_in_", None)
     if not options["derive"]:
-        needed = None if known is None else [*map(str, known), *options["columns"]]
+        more = [*options["columns"], *re.findall(r"\w+", options["where"] or "")]
+        needed = None if known is None else [*map(str, known), *more]
         options["derive"] = derived_for(result.manifest, needed)
     if options["features"] is None and known is not None:
         options["features"] = ",".join(map(str, known))

@@ -63,8 +63,9 @@ class ArraysWriter:
         if wrong:
             shown = ", ".join(f"{field.name!r} ({field.type})" for field in wrong)
             raise UsageError(
-                f"a zarr store holds numbers, and these columns are none: {shown}; write parquet, "
-                "or for labels that are strings ask for probabilities or decision values"
+                f"a zarr store holds numbers, and these columns are none: {shown}; leave them "
+                "out, write parquet, or for labels that are strings ask for probabilities or decision "
+                "values alone"
             )
         self._numbers = {name: Numbers(schema) for name, schema in arrays.items()}
         self._rows = rows

@@ -66,9 +66,9 @@ def test_all_that_can_be_written(made, tmp_path, capsys):
     out = tmp_path / "out"
     arguments = [
         made / "run", made / "in", "-o", out, "--proba", "--decision", "--columns", "name,w",
-        "--row-ids", "--where", "zone > 2", "--rows-per-file", "1k", "--json", "-q",
+        "--row-ids", "--where", "zone > 2 AND far > 0", "--rows-per-file", "1k", "--json", "-q",
         "--memory-budget", "2GB", "--chunk-size", "500", "--threads", "2",
-        "--compression", "snappy", "--derive", "distance * 2 AS far",
+        "--compression", "snappy",
     ]  # fmt: skip
     assert predict(*arguments) == 0
     found = json.loads(capsys.readouterr().out)
