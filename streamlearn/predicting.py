@@ -208,7 +208,8 @@ class Predicting:
         threads = memory.readers if self._threads > 1 else 0
         if data.quarantine is not None:
             with governor.passing("screen", 1, 2, data.rows):
-                screen_pass(data, self._names, governor, threads, roles=False)
+                carried = set(self._names) - set(self._answerer.names)
+                screen_pass(data, self._names, governor, threads, roles=False, carried=carried)
         reader = Reader(data, self._names, governor, threads, roles=False)
 
         def blocks() -> Iterator[Chunk]:

@@ -494,6 +494,16 @@ def test_rows_that_cannot_be_predicted_are_left_out_counted_and_listed(tmp_path)
     )
 
 
+def test_columns_passed_through_may_hold_anything():
+    table = pa.table({"a": [1.0, 2.0, np.inf], "b": [np.inf, 5.0, 6.0]})
+    model = LinearRegression().fit(pd.DataFrame({"a": [1.0, 2.0]}), [1.0, 2.0])
+    batches = sl.predict(model, table, columns=["b"], on_error="quarantine", row_ids=True)
+    assert joined(batches).select(["row", "b"]).to_pylist() == [
+        {"row": 0, "b": np.inf}, {"row": 1, "b": 5.0},
+    ]  # fmt: skip
+    assert batches.rows.rejected == 1
+
+
 def test_rows_that_a_step_refuses_are_found_by_halves():
     steps = make_column_transformer((OneHotEncoder(), ["flag"]), ("passthrough", ["distance"]))
     model = make_pipeline(steps, LinearRegression()).fit(FRAME[:2_000], FRAME["y"][:2_000])

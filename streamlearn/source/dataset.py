@@ -318,6 +318,7 @@ class Dataset:
         *,
         classes: bool = False,
         roles: bool = True,
+        carried: Collection[str] = (),
     ) -> Iterator[tuple[int, list[Rejected]]]:
         """Read a fragment for what cannot be used.
 
@@ -327,6 +328,8 @@ class Dataset:
             Whether the target is a class, which has no fraction.
         roles : bool
             Whether to look at target and weight as well.
+        carried : collection of str
+            Features that are read, and may hold any value.
 
         Yields
         ------
@@ -336,6 +339,7 @@ class Dataset:
             Values that a target, a weight or any model cannot take.
         """
         rows_of = Assembler(self)
+        judged = [name for name in features if name not in carried]
         stored = self.stored_columns(features, roles)
         if not self._sieve.may_pass(self.source, fragment, stored, rows):
             return
@@ -357,7 +361,7 @@ class Dataset:
                         faulty.shown or str(values[at]),
                     )
                     for name, values, faulty in rows_of.faulty(
-                        kept, columns, features, screen=True, classes=classes
+                        kept, columns, judged, screen=True, classes=classes
                     )
                     for at in np.flatnonzero(faulty.mask).tolist()
                 ],
