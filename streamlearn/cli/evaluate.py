@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from typing import Any
 
 import click
 
-from streamlearn.cli.options import ON_ERROR, data_options, memory_options, open_dataset
+from streamlearn.cli.options import ON_ERROR, data_options, form_of, memory_options, open_dataset
 
 __all__ = ["command"]
 
@@ -43,7 +42,7 @@ def command(run: str, data: tuple[str, ...], **options: Any) -> int:
         options[name] = options[name] if options[name] is not None else described.get(name)
     if options["features"] is None and hasattr(result.estimator, "feature_names_in_"):
         options["features"] = ",".join(map(str, result.estimator.feature_names_in_))
-    dataset = open_dataset(data, options, _form(described.get("csv"), data))
+    dataset = open_dataset(data, options, form_of(described.get("csv"), data))
     limit = resolve_budget(options["memory_budget"], 1)
     with show_progress(limit, quiet=quiet) as listeners:
         found = evaluate(result, dataset, listeners=listeners, **options)
@@ -55,14 +54,3 @@ def command(run: str, data: tuple[str, ...], **options: Any) -> int:
         click.echo(repr(found))
     tell_rejected(found.quarantine, f"{output}.quarantine.jsonl" if output else None)
     return exit_code_of(found.memory, found.rows.rejected)
-
-
-def _form(csv: dict[str, Any] | None, data: tuple[str, ...]) -> Any:
-    """Return how the run's CSV was written, where the data may be written so too."""
-    from streamlearn.source.formats import kind_of
-    from streamlearn.source.text.csv import Csv
-
-    texts = all(kind_of(path) in ("csv", "tsv", None) for path in data)
-    if csv is None or not texts or any(os.path.isdir(path) for path in data):
-        return None
-    return Csv(**csv)

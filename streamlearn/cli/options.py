@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -15,6 +16,7 @@ __all__ = [
     "data_options",
     "file_options",
     "fit_options",
+    "form_of",
     "memory_options",
     "names",
     "open_dataset",
@@ -273,3 +275,14 @@ def _format(options: dict[str, Any]) -> Any:
     if wanted == "tsv":
         given = {"separator": "\t", **given}
     return Csv(**given)
+
+
+def form_of(csv: dict[str, Any] | None, data: tuple[str, ...]) -> Any:
+    """Return how the run's CSV was written, where the data may be written so too."""
+    from streamlearn.source.formats import kind_of
+    from streamlearn.source.text.csv import Csv
+
+    texts = all(kind_of(path) in ("csv", "tsv", None) for path in data)
+    if csv is None or not texts or any(os.path.isdir(path) for path in data):
+        return None
+    return Csv(**csv)

@@ -311,7 +311,13 @@ class Dataset:
                 yield rows_of.assign(*kept, features, roles)
 
     def screen(
-        self, fragment: Fragment, features: Sequence[str], rows: int, *, classes: bool = False
+        self,
+        fragment: Fragment,
+        features: Sequence[str],
+        rows: int,
+        *,
+        classes: bool = False,
+        roles: bool = True,
     ) -> Iterator[tuple[int, list[Rejected]]]:
         """Read a fragment for what cannot be used.
 
@@ -319,6 +325,8 @@ class Dataset:
         ----------
         classes : bool
             Whether the target is a class, which has no fraction.
+        roles : bool
+            Whether to look at target and weight as well.
 
         Yields
         ------
@@ -328,12 +336,14 @@ class Dataset:
             Values that a target, a weight or any model cannot take.
         """
         rows_of = Assembler(self)
-        stored = self.stored_columns(features)
+        stored = self.stored_columns(features, roles)
         if not self._sieve.may_pass(self.source, fragment, stored, rows):
             return
         for chunk in self.source.read(fragment, stored, rows):
             done = int(chunk.rows[-1]) + 1 - fragment.first if len(chunk) else 0
-            kept, columns = rows_of.select(chunk, features, True, LeftOut())
+            kept, columns = rows_of.select(chunk, features, roles, LeftOut())
+            if not roles:
+                kept = Chunk(kept.X, kept.rows)
             yield (
                 done,
                 [

@@ -21,6 +21,7 @@ def screen_pass(
     threads: int,
     *,
     classes: bool = False,
+    roles: bool = True,
 ) -> None:
     """Read all rows once, and put what cannot be used into the dataset's quarantine.
 
@@ -45,7 +46,7 @@ def screen_pass(
         done = 0
         try:
             for rows, rejected in dataset.screen(
-                fragment, features, governor.chunk_rows, classes=classes
+                fragment, features, governor.chunk_rows, classes=classes, roles=roles
             ):
                 found += rejected
                 yield rows - done

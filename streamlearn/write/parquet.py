@@ -10,11 +10,13 @@ import pyarrow.parquet as pq
 
 from streamlearn.errors import SchemaError, SourceError, UsageError
 from streamlearn.plan.memory import Term
-from streamlearn.write.base import Written
+from streamlearn.write.base import Columns, Written
 from streamlearn.write.groups import GroupSize
-from streamlearn.write.layout import Layout
 
-__all__ = ["ParquetWriter"]
+__all__ = ["GROUP_BYTES", "ParquetWriter"]
+
+GROUP_BYTES = 32 << 20
+"""Decoded bytes of a row group, where nothing else is asked for."""
 
 COMPRESSIONS = ("zstd", "snappy", "gzip", "lz4", "brotli", "none")
 _GROUPS_A_FILE = 16
@@ -31,7 +33,7 @@ class ParquetWriter:
 
     Parameters
     ----------
-    layout : Layout
+    layout : Columns
     many : bool
         Whether the output is a folder.
     compression : str
@@ -50,7 +52,7 @@ class ParquetWriter:
 
     def __init__(
         self,
-        layout: Layout,
+        layout: Columns,
         *,
         many: bool,
         compression: str,
