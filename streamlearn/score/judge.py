@@ -1,0 +1,344 @@
+"""What is said of models, from one reading: in all, of slices, along the stream, against others."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from streamlearn.score.base import Answers, Score, Statistic
+from streamlearn.score.bootstrap import Bootstrap, Interval, buckets_of
+from streamlearn.score.drift import Drift, drift_of, segments_of
+from streamlearn.score.gaps import FairnessGaps, Rates, fairness_gaps
+from streamlearn.score.labels import placed
+from streamlearn.score.residuals import Residuals, ResidualsSeen
+from streamlearn.score.scores import Bounded
+from streamlearn.score.slice_table import Slice, SliceTable
+from streamlearn.score.slices import Slicer
+from streamlearn.score.tally import Tally, share_of, tally_bytes
+
+__all__ = ["Comparison", "Judge", "Measures", "Sliced"]
+
+_BUCKETS = 512
+_SLICE_BUCKETS = 128
+_ALLOWANCE_BYTES = 16 << 20
+_MOST_BYTES = 64 << 20
+"""Of the states of one statistic in the slices of one column; more is not sliced."""
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Another model on the same rows."""
+
+    model: str
+    metrics: Mapping[str, float]
+    intervals: Mapping[str, Interval]
+    differences: Mapping[str, float]
+    """Of the model that is judged, minus this one's."""
+    difference_intervals: Mapping[str, Interval]
+    """Paired: both models are drawn with the same rows."""
+
+    @property
+    def clear(self) -> tuple[str, ...]:
+        """Metrics whose difference has an interval without 0."""
+        return tuple(
+            name for name, item in self.difference_intervals.items() if 0.0 not in item
+        )
+
+
+@dataclass(frozen=True)
+class Measures:
+    """What is measured of each model.
+
+    Parameters
+    ----------
+    parts : callable
+        Returns statistics, and scores that keep states of their own; anew for each model.
+    classes : array of shape (n_classes,) or None
+    main : str
+        Name of the metric that drift and the worst slices go by.
+    """
+
+    parts: Callable[[], Sequence[Statistic | Score]]
+    classes: NDArray[Any] | None
+    main: str
+    statistics: tuple[Statistic, ...] = field(init=False)
+    """Those of the parts that are kept by group."""
+
+    def __post_init__(self) -> None:
+        found = tuple(part for part in self.parts() if _is_statistic(part))
+        object.__setattr__(self, "statistics", found)
+
+    def shares(self) -> list[int]:
+        """Return the buckets of each statistic over all rows."""
+        return [share_of(item.size, 1, _BUCKETS, _ALLOWANCE_BYTES) for item in self.statistics]
+
+    def sliced(self, slices: int) -> tuple[list[Statistic], list[int]]:
+        """Return the statistics that as many slices can have, and their buckets."""
+        kept = [item for item in self.statistics if 8 * item.size * slices <= _MOST_BYTES]
+        shares = [share_of(item.size, slices, _SLICE_BUCKETS, _ALLOWANCE_BYTES) for item in kept]
+        return kept, shares
+
+    def not_sliced(self, slices: int) -> list[str]:
+        """Return the metrics that so many slices cannot have."""
+        return [
+            name
+            for item in self.statistics
+            if 8 * item.size * slices > _MOST_BYTES
+            for name in item.names
+        ]
+
+    def whole_bytes(self) -> int:
+        """Return what the states of all rows hold, a block's included."""
+        return 2 * tally_bytes(self.statistics, self.shares(), 1)
+
+    def slice_bytes(self, slices: int) -> int:
+        """Return what the states of as many slices hold at most."""
+        return tally_bytes(*self.sliced(slices), slices)
+
+    def segments(self, wanted: int) -> int:
+        """Return the segments along the stream that the main metric can have."""
+        part = self._main()
+        fitting = _ALLOWANCE_BYTES // (8 * part.size) if part is not None else 0
+        return min(wanted, fitting) if fitting > 1 else 0
+
+    def _main(self) -> Statistic | None:
+        return next((item for item in self.statistics if self.main in item.names), None)
+
+    def along(self) -> Tally:
+        """Return the empty states of the segments."""
+        part = self._main()
+        return Tally([part] if part is not None else [], [1] if part is not None else [], 1 << 20)
+
+
+@dataclass
+class Sliced:
+    """A column that is sliced by."""
+
+    by: str
+    column: str
+    slicer: Slicer
+    tally: Tally
+    rates: Tally | None = None
+    """Of its groups, where fairness is asked about."""
+    shown: bool = True
+    """Whether it is one of the tables; slices of gates are not."""
+
+    def add(
+        self,
+        values: pa.Array,
+        rows: NDArray[np.int64],
+        y: NDArray[Any],
+        answers: Answers,
+        weight: Any,
+        buckets: NDArray[np.intp],
+    ) -> None:
+        """Take in a block of rows."""
+        codes = self.slicer.codes(values, rows)
+        known = len(self.slicer.names())
+        for tally in (self.tally, self.rates):
+            if tally is not None:
+                tally.add(y, answers, weight, buckets, codes, known)
+
+    def present(self) -> list[tuple[int, str]]:
+        """Return code and name of the slices that have rows, in order."""
+        names = self.slicer.names()
+        return [
+            (code, names[code])
+            for code in self.slicer.order()
+            if code < len(self.tally) and self.tally.rows[code]
+        ]
+
+    def table(self, bootstrap: Bootstrap) -> SliceTable:
+        """Return the metrics of every slice."""
+        found = tuple(
+            Slice(
+                name,
+                int(self.tally.rows[code]),
+                float(self.tally.weight[code]),
+                self.tally.values(code),
+                self.tally.intervals(bootstrap, code),
+            )
+            for code, name in self.present()
+        )
+        return SliceTable(self.by, self.column, self.slicer.told, found)
+
+    def gaps(self, bootstrap: Bootstrap, least_rows: int) -> FairnessGaps | None:
+        """Return the gaps between its groups, where they were asked for."""
+        if self.rates is None:
+            return None
+        rates = self.rates
+        statistic = rates.statistics[0]
+        assert isinstance(statistic, Rates)
+        groups = [
+            (name, int(rates.rows[code]), rates.values(code), rates.drawn(bootstrap, code))
+            for code, name in self.present()
+        ]
+        return fairness_gaps(self.by, statistic.positive, groups, bootstrap, least_rows)
+
+
+class Judge:
+    """Takes in the truth and what each model answers, block by block.
+
+    Parameters
+    ----------
+    measures : Measures
+    models : sequence of str
+        Names; the first is the one that is judged.
+    bootstrap : Bootstrap
+    slicings : sequence of Sliced
+        Of the first model.
+    total : int
+        Row numbers in the source.
+    segments : int
+        Along the stream; 0 for none.
+    """
+
+    def __init__(
+        self,
+        measures: Measures,
+        models: Sequence[str],
+        bootstrap: Bootstrap,
+        slicings: Sequence[Sliced],
+        total: int,
+        segments: int,
+    ) -> None:
+        self.measures = measures
+        self.bootstrap = bootstrap
+        self.slicings = tuple(slicings)
+        self._models = tuple(models)
+        self._total = total
+        self._segments = measures.segments(segments)
+        self._along = measures.along()
+        statistics, shares = measures.statistics, measures.shares()
+        self._tallies = [Tally(statistics, shares) for _ in models]
+        self._apart = [
+            [part for part in measures.parts() if not _is_statistic(part)] for _ in models
+        ]
+        self._residuals = ResidualsSeen() if measures.classes is None else None
+        self._drawn: list[dict[str, NDArray[np.float64]]] | None = None
+
+    def add(
+        self,
+        rows: NDArray[np.int64],
+        y: NDArray[Any],
+        answers: Sequence[Answers],
+        weight: Any,
+        column: Callable[[str], pa.Array],
+    ) -> None:
+        """Take in a block of rows.
+
+        Parameters
+        ----------
+        rows : array of int64
+            Row numbers in the source.
+        y : array of shape (rows,)
+        answers : sequence of Answers
+            Of each model.
+        weight : array of shape (rows,) or None
+        column : callable
+            Returns the values of a column of these rows.
+        """
+        if not len(rows):
+            return
+        classes = self.measures.classes
+        if classes is not None:
+            answers = [placed(y, item, classes) for item in answers]
+        buckets = buckets_of(rows, self.bootstrap.seed, _BUCKETS)
+        for tally, parts, item in zip(self._tallies, self._apart, answers, strict=True):
+            tally.add(y, item, weight, buckets)
+            for part in parts:
+                part.update(y, item, weight)  # type: ignore[union-attr]
+        if self._residuals is not None:
+            self._residuals.add(y, answers[0], weight)
+        if self._segments:
+            codes = segments_of(rows, self._total, self._segments)
+            self._along.add(y, answers[0], weight, buckets, codes, self._segments)
+        for sliced in self.slicings:
+            values = column(sliced.column)
+            sliced.add(values, rows, y, answers[0], weight, buckets)
+
+    def metrics(self, model: int = 0) -> dict[str, float]:
+        """Return the metrics of a model; those that have no value are left out."""
+        found = self._tallies[model].values()
+        for part in self._apart[model]:
+            found |= part.value()  # type: ignore[union-attr]
+        return {name: value for name, value in found.items() if not np.isnan(value)}
+
+    def bounds(self) -> dict[str, float]:
+        """Return the largest error of each metric that is not exact."""
+        tally, found = self._tallies[0], {}
+        for at, part in enumerate(tally.statistics):
+            if isinstance(part, Bounded) and tally.rows[0]:
+                total = self.total(at)
+                found |= {name: float(value[0]) for name, value in part.bounds(total).items()}
+        return found
+
+    def total(self, at: int) -> NDArray[np.float64]:
+        """Return the state of all rows of a statistic, shape (1, size)."""
+        tally = self._tallies[0]
+        return tally.statistics[at].combine(tally.states(at), np.ones((1, tally.shares[at])))
+
+    def weight(self) -> float:
+        """Return the weight of all rows."""
+        tally = self._tallies[0]
+        return float(tally.weight[0]) if len(tally) else 0.0
+
+    def intervals(self, model: int = 0) -> dict[str, Interval]:
+        """Return the intervals of a model's metrics."""
+        return self._intervals(self._draws()[model])
+
+    def _draws(self) -> list[dict[str, NDArray[np.float64]]]:
+        if self._drawn is None:
+            self._drawn = [tally.drawn(self.bootstrap) for tally in self._tallies]
+        return self._drawn
+
+    def _intervals(self, drawn: Mapping[str, NDArray[np.float64]]) -> dict[str, Interval]:
+        found = {name: self.bootstrap.interval(values) for name, values in drawn.items()}
+        return {name: item for name, item in found.items() if item is not None}
+
+    def comparison(self) -> tuple[Comparison, ...]:
+        """Return what the others score, and by how much the first differs."""
+        own, drawn = self.metrics(), self._draws()
+        found = []
+        for at in range(1, len(self._models)):
+            metrics = self.metrics(at)
+            apart = {
+                name: drawn[0][name] - values
+                for name, values in drawn[at].items()
+                if name in drawn[0]
+            }
+            found.append(
+                Comparison(
+                    self._models[at],
+                    metrics,
+                    self.intervals(at),
+                    {name: own[name] - value for name, value in metrics.items() if name in own},
+                    self._intervals(apart),
+                )
+            )
+        return tuple(found)
+
+    def drift(self) -> Drift | None:
+        """Return the main metric along the stream."""
+        main, drawn = self.measures.main, self._draws()[0]
+        whole = self.metrics().get(main)
+        if not self._segments or whole is None or main not in drawn:
+            return None
+        count = self._segments
+        values = [self._along.values(at).get(main, np.nan) for at in range(count)]
+        rows = self._along.rows[:count].tolist()
+        confidence = self.bootstrap.confidence
+        return drift_of(main, whole, drawn[main], values, rows, self._total, confidence)
+
+    def residuals(self) -> Residuals | None:
+        """Return the errors of a regressor."""
+        return self._residuals.value() if self._residuals is not None else None
+
+
+def _is_statistic(part: Any) -> bool:
+    return hasattr(part, "states")
