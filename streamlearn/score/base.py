@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, Self
 
@@ -22,6 +22,10 @@ class Answers:
     """Shape (rows, classes), where the model gives them."""
     decisions: NDArray[np.float64] | None = None
     """Of ``decision_function``: shape (rows,) for two classes, else (rows, classes)."""
+    said: NDArray[np.intp] | None = None
+    """Places of the predictions among the classes, shape (rows,), where they are known."""
+    truth: NDArray[np.intp] | None = None
+    """Places of the true labels, shape (rows,); see `streamlearn.score.labels.placed`."""
 
 
 class Score(Protocol):
@@ -49,11 +53,18 @@ class Statistic(Protocol):
     One state is a vector of ``size`` numbers. States of groups of rows (slices, shares of a
     bootstrap, files) are kept side by side, added up with any weights, and turned into values
     only at the end: totals, slices, intervals and differences between models are all the same
-    algebra.
+    algebra. A state of zeros is that of no rows; metrics that have no value are NaN.
     """
 
-    size: int
-    """Numbers in a state."""
+    @property
+    def size(self) -> int:
+        """Numbers in a state."""
+        ...
+
+    @property
+    def names(self) -> Sequence[str]:
+        """What `values` returns, in order."""
+        ...
 
     def states(
         self, y: NDArray[Any], answers: Answers, weight: Any, groups: NDArray[np.intp], count: int
