@@ -14,11 +14,10 @@ import numpy as np
 
 from streamlearn.report.judged import evaluation_text
 from streamlearn.score.bootstrap import Interval
-from streamlearn.score.confusion import ConfusionMatrix
 from streamlearn.score.drift import Drift
 from streamlearn.score.gaps import FairnessGaps
 from streamlearn.score.gates import GateResult
-from streamlearn.score.judge import Comparison
+from streamlearn.score.judge import Comparison, ConfusionMatrix
 from streamlearn.score.residuals import Residuals
 from streamlearn.score.slice_table import Slice, SliceTable
 from streamlearn.source.quarantine import Quarantine

@@ -132,7 +132,9 @@ def _drift(found: Evaluation) -> str:
     marked = found.drift.marked
     count = len(found.drift.segments)
     if not marked:
-        return f"  drift   none: {found.drift.metric} of {count} stretches of rows is as chance allows"
+        return (
+            f"  drift   none: {found.drift.metric} of {count} stretches of rows is as chance allows"
+        )
     shown = ", ".join(
         f"{item.first:,} to {item.last:,} ({item.value:.4g})" for item in marked[:_MARKS]
     )

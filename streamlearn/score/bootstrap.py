@@ -50,7 +50,9 @@ def buckets_of(rows: NDArray[np.int64], seed: int, count: int) -> NDArray[np.int
     with np.errstate(over="ignore"):
         # Other constants than held-out rows and folds have: the choices must not go together.
         z = rows.astype(np.uint64) * np.uint64(0xBEA225F9EB34556D)
-        z = mixed(z + np.uint64(seed % 2**64) * np.uint64(0x9FB21C651E98DF25) + np.uint64(0x5BD1E995))
+        z = mixed(
+            z + np.uint64(seed % 2**64) * np.uint64(0x9FB21C651E98DF25) + np.uint64(0x5BD1E995)
+        )
     return np.asarray(z & np.uint64(count - 1)).astype(np.intp)
 
 

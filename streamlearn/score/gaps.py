@@ -34,6 +34,7 @@ class Rates:
     """
 
     size = 4
+    names = ("selection_rate", "true_positive_rate", "false_positive_rate")
 
     def __init__(self, positive: Any) -> None:
         self.positive = positive
@@ -45,7 +46,8 @@ class Rates:
         # 0: negative, answered so; 1: negative, answered positive; 2 and 3: positive ones.
         truth, said = y == self.positive, answers.labels == self.positive
         cells = groups * 4 + 2 * truth.astype(np.intp) + said
-        return np.bincount(cells, weights=weight, minlength=4 * count).reshape(count, 4) * 1.0
+        found = np.bincount(cells, weights=weight, minlength=4 * count)
+        return found.astype(np.float64).reshape(count, 4)
 
     def merge(self, into: NDArray[np.float64], other: NDArray[np.float64]) -> None:
         """See `streamlearn.score.base.Statistic.merge`."""

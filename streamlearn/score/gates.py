@@ -57,9 +57,7 @@ class GateResult:
     """Rows that the value is from."""
 
     def __str__(self) -> str:
-        low_high = (
-            f" [{self.interval.low:.6g}, {self.interval.high:.6g}]" if self.interval else ""
-        )
+        low_high = f" [{self.interval.low:.6g}, {self.interval.high:.6g}]" if self.interval else ""
         return (
             f"{'passed' if self.passed else 'FAILED'}  {self.gate}: {self.metric} is "
             f"{self.value:.6g}{low_high} on {self.rows:,} rows"

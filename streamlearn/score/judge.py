@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from streamlearn.score.base import Answers, Score, Statistic
 from streamlearn.score.bootstrap import Bootstrap, Interval, buckets_of
+from streamlearn.score.confusion import Confusion
 from streamlearn.score.drift import Drift, drift_of, segments_of
 from streamlearn.score.gaps import FairnessGaps, Rates, fairness_gaps
 from streamlearn.score.labels import placed
@@ -21,7 +22,7 @@ from streamlearn.score.slice_table import Slice, SliceTable
 from streamlearn.score.slices import Slicer
 from streamlearn.score.tally import Tally, share_of, tally_bytes
 
-__all__ = ["Comparison", "Judge", "Measures", "Sliced"]
+__all__ = ["Comparison", "ConfusionMatrix", "Judge", "Measures", "Sliced"]
 
 _BUCKETS = 512
 _SLICE_BUCKETS = 128
@@ -45,9 +46,16 @@ class Comparison:
     @property
     def clear(self) -> tuple[str, ...]:
         """Metrics whose difference has an interval without 0."""
-        return tuple(
-            name for name, item in self.difference_intervals.items() if 0.0 not in item
-        )
+        return tuple(name for name, item in self.difference_intervals.items() if 0.0 not in item)
+
+
+@dataclass(frozen=True)
+class ConfusionMatrix:
+    """The weight of rows by true class and predicted class."""
+
+    classes: tuple[str, ...]
+    matrix: tuple[tuple[float, ...], ...]
+    """A row for each true class, a column for each predicted one."""
 
 
 @dataclass(frozen=True)
@@ -61,11 +69,14 @@ class Measures:
     classes : array of shape (n_classes,) or None
     main : str
         Name of the metric that drift and the worst slices go by.
+    greater_is_better : bool
+        Of that metric.
     """
 
     parts: Callable[[], Sequence[Statistic | Score]]
     classes: NDArray[Any] | None
     main: str
+    greater_is_better: bool
     statistics: tuple[Statistic, ...] = field(init=False)
     """Those of the parts that are kept by group."""
 
@@ -121,6 +132,7 @@ class Sliced:
 
     by: str
     column: str
+    """Empty where row numbers are sliced, by file."""
     slicer: Slicer
     tally: Tally
     rates: Tally | None = None
@@ -131,18 +143,21 @@ class Sliced:
     def add(
         self,
         values: pa.Array,
-        rows: NDArray[np.int64],
         y: NDArray[Any],
         answers: Answers,
         weight: Any,
         buckets: NDArray[np.intp],
     ) -> None:
         """Take in a block of rows."""
-        codes = self.slicer.codes(values, rows)
+        codes = self.slicer.codes(values)
         known = len(self.slicer.names())
         for tally in (self.tally, self.rates):
             if tally is not None:
                 tally.add(y, answers, weight, buckets, codes, known)
+
+    def decides(self, column: str | None, value: str | None) -> bool:
+        """Whether a gate on this value of this column is about one of the slices."""
+        return not self.shown and self.column == column and value in self.slicer.names()
 
     def present(self) -> list[tuple[int, str]]:
         """Return code and name of the slices that have rows, in order."""
@@ -259,8 +274,8 @@ class Judge:
             codes = segments_of(rows, self._total, self._segments)
             self._along.add(y, answers[0], weight, buckets, codes, self._segments)
         for sliced in self.slicings:
-            values = column(sliced.column)
-            sliced.add(values, rows, y, answers[0], weight, buckets)
+            values = column(sliced.column) if sliced.column else pa.array(rows)
+            sliced.add(values, y, answers[0], weight, buckets)
 
     def metrics(self, model: int = 0) -> dict[str, float]:
         """Return the metrics of a model; those that have no value are left out."""
@@ -271,9 +286,10 @@ class Judge:
 
     def bounds(self) -> dict[str, float]:
         """Return the largest error of each metric that is not exact."""
-        tally, found = self._tallies[0], {}
+        tally = self._tallies[0]
+        found: dict[str, float] = {}
         for at, part in enumerate(tally.statistics):
-            if isinstance(part, Bounded) and tally.rows[0]:
+            if isinstance(part, Bounded) and self.rows():
                 total = self.total(at)
                 found |= {name: float(value[0]) for name, value in part.bounds(total).items()}
         return found
@@ -283,10 +299,18 @@ class Judge:
         tally = self._tallies[0]
         return tally.statistics[at].combine(tally.states(at), np.ones((1, tally.shares[at])))
 
-    def weight(self) -> float:
-        """Return the weight of all rows."""
+    def rows(self) -> int:
+        """Return the rows that were scored."""
         tally = self._tallies[0]
-        return float(tally.weight[0]) if len(tally) else 0.0
+        return int(tally.rows[0]) if len(tally) else 0
+
+    def curves(self) -> dict[str, Any]:
+        """Return the curves that statistics can draw, by name."""
+        found: dict[str, Any] = {}
+        for at, part in enumerate(self.measures.statistics):
+            if hasattr(part, "curves") and self.rows():
+                found |= part.curves(self.total(at))
+        return found
 
     def intervals(self, model: int = 0) -> dict[str, Interval]:
         """Return the intervals of a model's metrics."""
@@ -334,6 +358,15 @@ class Judge:
         rows = self._along.rows[:count].tolist()
         confidence = self.bootstrap.confidence
         return drift_of(main, whole, drawn[main], values, rows, self._total, confidence)
+
+    def confusion(self) -> ConfusionMatrix | None:
+        """Return the confusion matrix of a classifier, where one is kept."""
+        for at, part in enumerate(self.measures.statistics):
+            if isinstance(part, Confusion) and len(self._tallies[0]):
+                classes = tuple(map(str, part.classes.tolist()))
+                matrix = part.matrix(self.total(at))[0].tolist()
+                return ConfusionMatrix(classes, tuple(map(tuple, matrix)))
+        return None
 
     def residuals(self) -> Residuals | None:
         """Return the errors of a regressor."""

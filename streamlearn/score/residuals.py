@@ -113,11 +113,9 @@ class ResidualsSeen:
         return Residuals(tuple(self._edges.tolist()), tuple(self._bars.tolist()), bins)
 
 
-def _sums(
-    places: NDArray[np.intp], values: Any, weight: Any, count: int
-) -> NDArray[np.float64]:
-    if values is None:
-        return np.bincount(places, weights=weight, minlength=count) * 1.0
-    return np.bincount(
-        places, weights=values if weight is None else values * weight, minlength=count
-    )
+def _sums(places: NDArray[np.intp], values: Any, weight: Any, count: int) -> NDArray[np.float64]:
+    if values is not None and weight is not None:
+        weight = values * weight
+    elif values is not None:
+        weight = values
+    return np.bincount(places, weights=weight, minlength=count).astype(np.float64)

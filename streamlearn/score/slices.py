@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any, Protocol
 
 import numpy as np
@@ -12,7 +14,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from streamlearn.chunk import Field, Schema
-from streamlearn.errors import SchemaError, UsageError
+from streamlearn.errors import UsageError
 
 __all__ = [
     "BinSlices",
@@ -106,15 +108,13 @@ class Slicer(Protocol):
     told: str
     """What they are, in words."""
 
-    def codes(self, values: pa.Array, rows: NDArray[np.int64]) -> NDArray[np.intp]:
+    def codes(self, values: pa.Array) -> NDArray[np.intp]:
         """Return the slice of each row, from 0 on; -1 for none.
 
         Parameters
         ----------
         values : pyarrow.Array
-            Of the column.
-        rows : array of int64
-            Row numbers in the source.
+            Of the column; row numbers in the source where files are the slices.
         """
         ...
 
@@ -136,7 +136,7 @@ class ValueSlices:
     Examples
     --------
     >>> slicer = ValueSlices(most=2)
-    >>> slicer.codes(pa.array(["b", "a", None, "c", "b"]), np.arange(5)).tolist()
+    >>> slicer.codes(pa.array(["b", "a", None, "c", "b"])).tolist()
     [2, 3, 0, 1, 2]
     >>> [slicer.names()[code] for code in slicer.order()]
     ['a', 'b', 'missing', 'other']
@@ -148,17 +148,17 @@ class ValueSlices:
         self.told = "values"
         self._known: dict[Any, int] = {}
 
-    def codes(self, values: pa.Array, rows: NDArray[np.int64]) -> NDArray[np.intp]:
+    def codes(self, values: pa.Array) -> NDArray[np.intp]:
         """See `Slicer.codes`."""
         if pa.types.is_null(values.type):
             return np.full(len(values), _MISSING, np.intp)
         encoded = _encoded(values)
         table = [self._code(value) for value in encoded.dictionary.to_pylist()]
         places = encoded.indices.fill_null(len(table)).to_numpy(zero_copy_only=False)
-        return np.array([*table, _MISSING], np.intp)[places]
+        return np.asarray(np.array([*table, _MISSING], np.intp)[places])
 
     def _code(self, value: Any) -> int:
-        if value is None or value != value:
+        if value is None or (isinstance(value, float) and math.isnan(value)):
             return _MISSING
         found = self._known.get(value)
         if found is None:
@@ -196,7 +196,7 @@ class DateSlices(ValueSlices):
     >>> import datetime as dt
     >>> slicer = DateSlices("month", most=12)
     >>> days = pa.array([dt.date(2019, 3, 1), None, dt.date(2019, 3, 9)])
-    >>> slicer.codes(days, np.arange(3)).tolist(), slicer.names()
+    >>> slicer.codes(days).tolist(), slicer.names()
     ([2, 0, 2], ['missing', 'other', '2019-03'])
     """
 
@@ -205,9 +205,9 @@ class DateSlices(ValueSlices):
         self._unit = unit
         self.told = unit
 
-    def codes(self, values: pa.Array, rows: NDArray[np.int64]) -> NDArray[np.intp]:
+    def codes(self, values: pa.Array) -> NDArray[np.intp]:
         """See `Slicer.codes`."""
-        return super().codes(self._parts(values), rows)
+        return super().codes(self._parts(values))
 
     def _parts(self, values: pa.Array) -> pa.Array:
         if self._unit == "weekday":
@@ -242,7 +242,7 @@ class BinSlices:
     Examples
     --------
     >>> slicer = BinSlices(np.array([1.0, 2.0]))
-    >>> slicer.codes(pa.array([0.5, 1.0, 1.5, 9.0, None]), np.arange(5)).tolist()
+    >>> slicer.codes(pa.array([0.5, 1.0, 1.5, 9.0, None])).tolist()
     [1, 1, 2, 3, 0]
     >>> slicer.names()
     ['missing', '(-inf, 1]', '(1, 2]', '(2, inf)']
@@ -262,7 +262,7 @@ class BinSlices:
         told = f"{bins} quantile bins, of {len(known):,} sampled rows"
         return cls(edges[np.isfinite(edges)], told)
 
-    def codes(self, values: pa.Array, rows: NDArray[np.int64]) -> NDArray[np.intp]:
+    def codes(self, values: pa.Array) -> NDArray[np.intp]:
         """See `Slicer.codes`."""
         numbers = as_floats(values)
         found = np.searchsorted(self.edges, numbers, side="left") + 1
@@ -271,7 +271,7 @@ class BinSlices:
     def names(self) -> list[str]:
         """See `Slicer.names`."""
         shown = ["-inf", *(f"{edge:.6g}" for edge in self.edges), "inf"]
-        bins = [f"({low}, {high}]" for low, high in zip(shown, shown[1:], strict=False)]
+        bins = [f"({low}, {high}]" for low, high in pairwise(shown)]
         bins[-1] = bins[-1][:-1] + ")"
         return ["missing", *bins]
 
@@ -299,10 +299,11 @@ class FileSlices:
         self.most = len(self._files)
         self.told = "file"
 
-    def codes(self, values: pa.Array, rows: NDArray[np.int64]) -> NDArray[np.intp]:
+    def codes(self, values: pa.Array) -> NDArray[np.intp]:
         """See `Slicer.codes`."""
+        rows = values.to_numpy()
         places = np.searchsorted(self._firsts, rows, side="right") - 1
-        return self._of_fragment[places]
+        return np.asarray(self._of_fragment[places])
 
     def names(self) -> list[str]:
         """See `Slicer.names`: without the folders, where that is clear."""
@@ -332,7 +333,7 @@ class ChosenSlices:
     Examples
     --------
     >>> slicer = ChosenSlices(Field("zone", pa.int32()), ["74", "75"])
-    >>> slicer.codes(pa.array([75, 3, None, 74], pa.int32()), np.arange(4)).tolist()
+    >>> slicer.codes(pa.array([75, 3, None, 74], pa.int32())).tolist()
     [1, -1, -1, 0]
     """
 
@@ -342,7 +343,7 @@ class ChosenSlices:
         self.most = len(self._texts)
         self.told = "chosen values"
 
-    def codes(self, values: pa.Array, rows: NDArray[np.int64]) -> NDArray[np.intp]:
+    def codes(self, values: pa.Array) -> NDArray[np.intp]:
         """See `Slicer.codes`."""
         found = pc.index_in(values, self._values)
         return np.asarray(found.fill_null(-1).to_numpy(zero_copy_only=False), np.intp)

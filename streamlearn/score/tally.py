@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import fields
 from typing import Any
 
 import numpy as np
@@ -181,17 +182,14 @@ class Tally:
 
 
 def _kept(answers: Answers, mask: NDArray[np.bool_]) -> Answers:
-    chances, decisions = answers.probabilities, answers.decisions
-    return Answers(
-        answers.labels[mask],
-        None if chances is None else chances[mask],
-        None if decisions is None else decisions[mask],
-    )
+    parts: dict[str, Any] = {
+        item.name: None if (part := getattr(answers, item.name)) is None else part[mask]
+        for item in fields(answers)
+    }
+    return Answers(**parts)
 
 
 def tally_bytes(statistics: Sequence[Statistic], shares: Sequence[int], slices: int) -> int:
     """Return what the states of as many slices hold at most, while they grow included."""
-    held = sum(
-        8 * share * item.size for item, share in zip(statistics, shares, strict=True)
-    )
+    held = sum(8 * share * item.size for item, share in zip(statistics, shares, strict=True))
     return int((2 if slices > 1 else 1) * slices * (held + 16))
