@@ -29,10 +29,15 @@ def places(labels: NDArray[Any], classes: NDArray[Any]) -> NDArray[np.intp]:
     """
     if not len(labels):
         return np.zeros(0, dtype=np.intp)
-    found = np.searchsorted(classes, labels).clip(max=len(classes) - 1)
-    wrong = classes[found] != labels
-    if wrong.any():
-        row = int(wrong.argmax())
+    if len(classes) == 2:
+        # Comparing is several times faster than searching.
+        found = np.asarray(labels == classes[1]).astype(np.intp)
+        right = found.astype(bool) | (labels == classes[0])
+    else:
+        found = np.searchsorted(classes, labels).clip(max=len(classes) - 1)
+        right = np.asarray(classes[found] == labels)
+    if not right.all():
+        row = int((~right).argmax())
         label = labels[row].item() if hasattr(labels[row], "item") else labels[row]
         raise CellError(
             row,

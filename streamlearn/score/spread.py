@@ -43,9 +43,12 @@ def spreads(values: Floats, weight: Floats, groups: NDArray[np.intp], count: int
     """
     out = np.zeros((count, SPREAD))
     total = group_sums(weight, groups, count)
+    if count == 1:
+        # One origin for all, without a look-up for each row.
+        groups = groups[:1]
     # Measured from a value of the group first: one value alone is its own mean, exactly.
     some = np.zeros(count)
-    some[groups] = values
+    some[groups] = values[: len(groups)]
     known = np.divide(1.0, total, out=np.zeros(count), where=total > 0)
     origin = some + group_sums(values - some[groups], groups, count, weight) * known
     out[:, 0] = total
