@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,11 +12,11 @@ from numpy.typing import NDArray
 from streamlearn.mixing import mixed
 from streamlearn.score.base import Statistic
 
-__all__ = ["Bootstrap", "Interval", "buckets_of"]
+__all__ = ["NO_INTERVAL", "Bootstrap", "Interval", "buckets_of"]
 
 _PIECE_BYTES = 4 << 20
 _MOST_UNDEFINED = 0.05
-_NO_INTERVAL = ("max_error",)
+NO_INTERVAL = ("max_error",)
 """The bootstrap says nothing of extremes: no draw goes beyond the largest value seen."""
 
 
@@ -91,8 +92,7 @@ class Bootstrap:
 
     def weights(self, buckets: int) -> NDArray[np.float64]:
         """Return how often each bucket counts in each draw, shape (draws, buckets)."""
-        stream = np.random.Generator(np.random.PCG64([self.seed, buckets]))
-        return stream.poisson(1.0, (self.draws, buckets)).astype(np.float64)
+        return _weights(self.draws, buckets, self.seed)
 
     def drawn(
         self, statistic: Statistic, states: NDArray[np.float64]
@@ -114,7 +114,7 @@ class Bootstrap:
         return {
             name: np.concatenate([item[name] for item in found])
             for name in found[0]
-            if name not in _NO_INTERVAL
+            if name not in NO_INTERVAL
         }
 
     def interval(self, values: NDArray[np.float64]) -> Interval | None:
@@ -131,3 +131,11 @@ class Bootstrap:
         beside = (1 - self.confidence) / 2
         low, high = np.quantile(known, [beside, 1 - beside])
         return Interval(float(low), float(high))
+
+
+@lru_cache(maxsize=4)
+def _weights(draws: int, buckets: int, seed: int) -> NDArray[np.float64]:
+    stream = np.random.Generator(np.random.PCG64([seed, buckets]))
+    found = stream.poisson(1.0, (draws, buckets)).astype(np.float64)
+    found.flags.writeable = False
+    return found

@@ -11,7 +11,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from streamlearn.score.base import Answers, Score, Statistic
-from streamlearn.score.bootstrap import Bootstrap, Interval, buckets_of
+from streamlearn.score.bootstrap import NO_INTERVAL, Bootstrap, Interval, buckets_of
 from streamlearn.score.confusion import Confusion
 from streamlearn.score.drift import Drift, drift_of, segments_of
 from streamlearn.score.gaps import FairnessGaps, Rates, fairness_gaps
@@ -86,13 +86,12 @@ class Measures:
 
     def shares(self) -> list[int]:
         """Return the buckets of each statistic over all rows."""
-        return [share_of(item.size, 1, _BUCKETS, _ALLOWANCE_BYTES) for item in self.statistics]
+        return [_share(item, 1, _BUCKETS) for item in self.statistics]
 
     def sliced(self, slices: int) -> tuple[list[Statistic], list[int]]:
         """Return the statistics that as many slices can have, and their buckets."""
         kept = [item for item in self.statistics if 8 * item.size * slices <= _MOST_BYTES]
-        shares = [share_of(item.size, slices, _SLICE_BUCKETS, _ALLOWANCE_BYTES) for item in kept]
-        return kept, shares
+        return kept, [_share(item, slices, _SLICE_BUCKETS) for item in kept]
 
     def not_sliced(self, slices: int) -> list[str]:
         """Return the metrics that so many slices cannot have."""
@@ -371,6 +370,13 @@ class Judge:
     def residuals(self) -> Residuals | None:
         """Return the errors of a regressor."""
         return self._residuals.value() if self._residuals is not None else None
+
+
+def _share(statistic: Statistic, slices: int, most: int) -> int:
+    """Return the buckets of a statistic in each slice; one where intervals would mean nothing."""
+    if all(name in NO_INTERVAL for name in statistic.names):
+        return 1
+    return share_of(statistic.size, slices, most, _ALLOWANCE_BYTES)
 
 
 def _is_statistic(part: Any) -> bool:

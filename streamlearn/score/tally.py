@@ -96,22 +96,31 @@ class Tally:
             Slices known by now.
         """
         self._grow(slices)
-        if codes is None:
-            codes = np.zeros(len(y), np.intp)
-        elif (codes < 0).any():
+        if codes is not None and (codes < 0).any():
             kept = codes >= 0
             y, answers, buckets, codes = y[kept], _kept(answers, kept), buckets[kept], codes[kept]
             weight = None if weight is None else weight[kept]
         if not len(y):
+            return
+        self._count(weight, codes, len(y))
+        groups: dict[int, NDArray[np.intp]] = {}
+        for at, (statistic, share) in enumerate(zip(self.statistics, self.shares, strict=True)):
+            if share not in groups:
+                groups[share] = _groups(buckets, codes, share)
+            self._take(at, statistic, y, answers, weight, groups[share])
+
+    def _count(
+        self, weight: NDArray[np.float64] | None, codes: NDArray[np.intp] | None, rows: int
+    ) -> None:
+        if codes is None:
+            self.rows[0] += rows
+            self.weight[0] += rows if weight is None else weight.sum()
             return
         counts = np.bincount(codes, minlength=len(self))
         self.rows += counts
         self.weight += (
             counts if weight is None else np.bincount(codes, weights=weight, minlength=len(self))
         )
-        for at, (statistic, share) in enumerate(zip(self.statistics, self.shares, strict=True)):
-            groups = codes * share + (buckets & (share - 1))
-            self._take(at, statistic, y, answers, weight, groups)
 
     def _take(
         self,
@@ -179,6 +188,15 @@ class Tally:
             for name, values in self.drawn(bootstrap, slice_).items()
         }
         return {name: item for name, item in found.items() if item is not None}
+
+
+def _groups(
+    buckets: NDArray[np.intp], codes: NDArray[np.intp] | None, share: int
+) -> NDArray[np.intp]:
+    """Return the group of each row: its bucket in its slice."""
+    if codes is None:
+        return buckets & (share - 1)
+    return codes if share == 1 else codes * share + (buckets & (share - 1))
 
 
 def _kept(answers: Answers, mask: NDArray[np.bool_]) -> Answers:
