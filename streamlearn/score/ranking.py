@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from streamlearn.errors import CellError, UsageError
 from streamlearn.score.base import Answers
-from streamlearn.score.histogram import PARTS, Ranked, merge_bins, put_in_bins
+from streamlearn.score.binned import Binned
+from streamlearn.score.histogram import Ranked, put_in_bins
 from streamlearn.score.labels import truth_places
 from streamlearn.score.ladder import probabilities, values
 from streamlearn.score.sums import weights_of
@@ -55,7 +56,7 @@ def one_against_rest(truth: NDArray[np.intp], classes: int) -> Iterator[NDArray[
         yield truth == at
 
 
-class Ranking:
+class Ranking(Binned):
     """ROC AUC, average precision and the Kolmogorov-Smirnov distance, each with its error.
 
     Scores are counted in bins, see `streamlearn.score.ladder`. Within a bin the order of rows is
@@ -102,40 +103,26 @@ class Ranking:
         self.classes = classes
         self.names = tuple(names)
         # Of many classes each has its own histogram: let them share the room of four.
-        self.targets = 1 if len(classes) == 2 else len(classes)
-        coarser += max(0, int(np.ceil(np.log2(self.targets / 4))))
+        targets = 1 if len(classes) == 2 else len(classes)
+        coarser += max(0, int(np.ceil(np.log2(targets / 4))))
         self._values, self._chances = values(coarser), probabilities(coarser)
-        self.bins = max(self._values.size, self._chances.size)
-        self.size = self.targets * PARTS * self.bins
+        super().__init__(targets, max(self._values.size, self._chances.size))
 
-    def states(
-        self, y: NDArray[Any], answers: Answers, weight: Any, groups: NDArray[np.intp], count: int
-    ) -> Floats:
-        """See `streamlearn.score.base.Statistic.states`.
+    def put(
+        self,
+        bins: Floats,
+        y: NDArray[Any],
+        answers: Answers,
+        weight: Any,
+        offsets: NDArray[np.intp] | int,
+    ) -> None:
+        """See `streamlearn.score.binned.Binned.put`.
 
         Raises
         ------
         DataError
             If a label is none of the model's classes, or a score NaN.
         """
-        bins = np.zeros((self.targets, PARTS, count, self.bins))
-        self._put(bins.reshape(self.targets, PARTS, -1), y, answers, weight, groups)
-        return np.ascontiguousarray(np.moveaxis(bins, 2, 0)).reshape(count, self.size)
-
-    def add(self, state: Floats, y: NDArray[Any], answers: Answers, weight: Any) -> None:
-        """See `streamlearn.score.scores.InPlace.add`."""
-        self._put(state.reshape(self.targets, PARTS, self.bins), y, answers, weight, None)
-
-    def _put(
-        self,
-        bins: Floats,
-        y: NDArray[Any],
-        answers: Answers,
-        weight: Any,
-        groups: NDArray[np.intp] | None,
-    ) -> None:
-        if not len(y):
-            return
         columns = score_columns(answers, len(self.classes))
         if not columns:
             return
@@ -150,30 +137,7 @@ class Ranking:
             if np.isnan(scores).any():
                 row = int(np.isnan(scores).argmax())
                 raise CellError(row, "target", "the model's score is NaN; mend the model")
-            cells = find(scores)
-            if groups is not None:
-                cells = cells + groups * self.bins
-            put_in_bins(bins[at], cells, scores, positive, ones)
-
-    def merge(self, into: Floats, other: Floats) -> None:
-        """See `streamlearn.score.base.Statistic.merge`."""
-        for mine, theirs in zip(self._histograms(into), self._histograms(other), strict=True):
-            merge_bins(mine, theirs)
-
-    def combine(self, states: Floats, weights: Floats) -> Floats:
-        """See `streamlearn.score.base.Statistic.combine`."""
-        out = np.zeros((len(weights), self.size))
-        shape = (-1, self.targets, PARTS, self.bins)
-        for total, draw in zip(out, weights, strict=True):
-            for group in np.flatnonzero(draw):
-                part = states[group].reshape(shape)[0].copy()
-                part[:, :2] *= draw[group]
-                for mine, theirs in zip(total.reshape(shape)[0], part, strict=True):
-                    merge_bins(mine, theirs)
-        return out
-
-    def _histograms(self, states: Floats) -> Floats:
-        return states.reshape(-1, PARTS, self.bins)
+            put_in_bins(bins[at], find(scores) + offsets, scores, positive, ones)
 
     def ranked(self, state: Floats) -> list[Ranked]:
         """Return the ranked rows of one state: of two classes one, of more one for each class.
@@ -182,7 +146,7 @@ class Ranking:
         ----------
         state : array of float, shape (1, size)
         """
-        return [Ranked.of(bins) for bins in self._histograms(state)]
+        return [Ranked.of(bins) for bins in self.histograms(state)]
 
     def values(self, states: Floats) -> Mapping[str, Floats]:
         """See `streamlearn.score.base.Statistic.values`."""
