@@ -27,7 +27,8 @@ from streamlearn.score.base import Answers, Score, Statistic, answers_of
 from streamlearn.score.bootstrap import Bootstrap
 from streamlearn.score.choose import held_out_scores
 from streamlearn.score.gates import GateResult, judged, parse_gate
-from streamlearn.score.judge import Judge, Measures
+from streamlearn.score.judge import Judge
+from streamlearn.score.measures import Measures
 from streamlearn.slicing import Slicing, matrix_column
 from streamlearn.source.dataset import Dataset
 from streamlearn.stream.events import PassEnded, PassStarted

@@ -15,7 +15,8 @@ from streamlearn.errors import UsageError
 from streamlearn.plan.memory import Term
 from streamlearn.score.gaps import Rates, positive_class
 from streamlearn.score.gates import Gate, parse_gate
-from streamlearn.score.judge import Measures, Sliced
+from streamlearn.score.judge import Sliced
+from streamlearn.score.measures import Measures
 from streamlearn.score.slices import (
     BinSlices,
     ChosenSlices,
@@ -141,11 +142,11 @@ class Slicing:
             rates = None
             if item.text in self._fair:
                 rates = Tally([Rates(self._positive)], [_RATE_BUCKETS], slicer.most)
-            tally = Tally(*self._measures.sliced(slicer.most), slicer.most)
+            tally = self._measures.slices(slicer.most)
             found.append(Sliced(item.text, item.column, slicer, tally, rates))
         for column, values in self._chosen().items():
             chosen = ChosenSlices(self._field(column), values)
-            tally = Tally(*self._measures.sliced(chosen.most), chosen.most)
+            tally = self._measures.slices(chosen.most)
             found.append(Sliced(column, column, chosen, tally, shown=False))
         return found
 

@@ -355,7 +355,7 @@ def _measured(tmp_path, rows, budget):
 
     path = tmp_path / "dense"
     generate_dense(path, rows)
-    names = [name for name in sl.scan(str(path), target="label").features.names]
+    names = sl.scan(str(path), target="label").features.names
     code = f"folder, budget, data_names = {str(path)!r}, {budget}, {names!r}\n" + MEMORY
     found = measure(code)
     assert found.exit_code == 0, found.errors[-2000:]

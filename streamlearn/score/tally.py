@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields
 from typing import Any
 
@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from streamlearn.score.base import Answers, Statistic
 from streamlearn.score.bootstrap import Bootstrap, Interval
+from streamlearn.score.scores import Bounded
 
 __all__ = ["Tally", "share_of", "tally_bytes"]
 
@@ -161,13 +162,30 @@ class Tally:
 
     def values(self, slice_: int = 0) -> dict[str, float]:
         """Return the metrics of a slice; none where it has no row."""
+        return self._totals(slice_, lambda statistic, total: statistic.values(total))
+
+    def bounds(self, slice_: int = 0) -> dict[str, float]:
+        """Return the largest error of a slice's metrics that are not exact."""
+        found = self._totals(
+            slice_,
+            lambda statistic, total: (
+                statistic.bounds(total) if isinstance(statistic, Bounded) else {}
+            ),
+        )
+        return {name: bound for name, bound in found.items() if not np.isnan(bound)}
+
+    def _totals(
+        self,
+        slice_: int,
+        ask: Callable[[Statistic, NDArray[np.float64]], Mapping[str, NDArray[np.float64]]],
+    ) -> dict[str, float]:
         found: dict[str, float] = {}
         if slice_ >= len(self) or not self.rows[slice_]:
             return found
         for at, statistic in enumerate(self.statistics):
             total = statistic.combine(self.states(at, slice_), np.ones((1, self.shares[at])))
             with np.errstate(divide="ignore", invalid="ignore"):
-                values = statistic.values(total)
+                values = ask(statistic, total)
             found |= {name: float(value[0]) for name, value in values.items()}
         return found
 
