@@ -363,10 +363,11 @@ def _measures(classes: NDArray[Any] | None, options: EvaluateOptions) -> Measure
         exact = [name for name in names if name in _SORTED]
     drawn = ["calibration_error"] if classes is not None and not options.metrics else []
 
-    def parts() -> Sequence[Statistic | Score]:
-        return statistics_for(
-            kind, classes, [*names, *drawn], exact, scratch_dir=options.scratch_dir
-        )
+    def parts(chosen: Sequence[str] | None = None) -> Sequence[Statistic | Score]:
+        if chosen is not None:
+            return statistics_for(kind, classes, chosen)
+        folder = options.scratch_dir
+        return statistics_for(kind, classes, [*names, *drawn], exact, scratch_dir=folder)
 
     main = options.metrics[0] if options.metrics else _MAIN[kind]
     (own,) = metric_names([main], kind, count)

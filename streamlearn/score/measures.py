@@ -43,7 +43,8 @@ class Measures:
     Parameters
     ----------
     parts : callable
-        Returns statistics, and scores that keep states of their own; anew for each model.
+        Returns statistics, and scores that keep states of their own; anew for each model. Of
+        some metrics alone, where it is given their names.
     asked : sequence of Asked
         By which names, and with which sign, metrics are reported.
     classes : array of shape (n_classes,) or None
@@ -53,7 +54,7 @@ class Measures:
         Of that metric.
     """
 
-    parts: Callable[[], Sequence[Statistic | Score]]
+    parts: Callable[..., Sequence[Statistic | Score]]
     asked: Sequence[Asked]
     classes: NDArray[Any] | None
     main: str
@@ -62,9 +63,13 @@ class Measures:
     """Statistics that groups have."""
 
     def __post_init__(self) -> None:
-        found = [_of_groups(part) for part in self.parts()]
-        grouped = [Named(part, self.asked) for part in found if part is not None]
-        object.__setattr__(self, "grouped", tuple(grouped))
+        object.__setattr__(self, "grouped", self._named(self.parts()))
+
+    def _named(self, parts: Sequence[Statistic | Score]) -> tuple[Named, ...]:
+        """Return what groups have of some parts, without what nobody asked for."""
+        found = [_of_groups(part) for part in parts]
+        named = [Named(part, self.asked) for part in found if part is not None]
+        return tuple(part for part in named if part.names)
 
     @property
     def names(self) -> list[str]:
@@ -73,15 +78,25 @@ class Measures:
 
     def apart(self) -> Scores:
         """Return what is kept of all rows only, empty."""
-        kept = [part for part in self.parts() if _of_groups(part) is not part]
-        return Scores(kept, None)
+        return Scores([part for part in self.parts() if self._is_apart(part)], None)
+
+    def _is_apart(self, part: Statistic | Score) -> bool:
+        wanted = any(item.name in part.names for item in self.asked)  # type: ignore[union-attr]
+        return _of_groups(part) is not part or not wanted
 
     def tally(self) -> Tally:
         """Return the empty states of all rows, in buckets."""
-        return Tally(self.grouped, self._shares())
+        return Tally(*self._whole())
 
-    def _shares(self) -> list[int]:
-        return [_share(item, 1, _BUCKETS, _WHOLE_BYTES) for item in self.grouped]
+    def _whole(self) -> tuple[list[Named], list[int]]:
+        """Return what all rows have in buckets: not what is apart, unless it can be drawn."""
+        shares = [_share(item, 1, _BUCKETS, _WHOLE_BYTES) for item in self.grouped]
+        kept = [
+            (item, share)
+            for item, share in zip(self.grouped, shares, strict=True)
+            if share > 1 or not isinstance(item.inner, MedianError | RankBins)
+        ]
+        return [item for item, _ in kept], [share for _, share in kept]
 
     def slices(self, most: int) -> Tally:
         """Return the empty states of as many slices, in buckets."""
@@ -101,9 +116,9 @@ class Measures:
         apart = sum(
             16 * part.size if hasattr(part, "size") else _EXACT_BYTES
             for part in self.parts()
-            if _of_groups(part) is not part
+            if self._is_apart(part)
         )
-        return 2 * tally_bytes(self.grouped, self._shares(), 1) + apart
+        return 2 * tally_bytes(*self._whole(), 1) + apart
 
     def slice_bytes(self, slices: int) -> int:
         """Return what the states of as many slices hold at most."""
@@ -121,7 +136,10 @@ class Measures:
         return Tally([part] if part is not None else [], [1] if part is not None else [], segments)
 
     def _main(self) -> Named | None:
-        return next((item for item in self.grouped if self.main in item.names), None)
+        (own,) = [item.name for item in self.asked if item.asked == self.main]
+        return next(
+            (item for item in self._named(self.parts([own])) if self.main in item.names), None
+        )
 
 
 def _of_groups(part: Statistic | Score) -> Statistic | None:
