@@ -27,6 +27,8 @@ class Answers:
     """Places of the predictions among the classes, shape (rows,), where they are known."""
     truth: NDArray[np.intp] | None = None
     """Places of the true labels, shape (rows,); see `streamlearn.score.labels.placed`."""
+    numbers: NDArray[np.int64] | None = None
+    """Number of each row in the dataset, shape (rows,), for metrics of a sample of rows."""
 
     def take(self, rows: Any) -> Answers:
         """Return the answers of some rows: of a slice, a mask or row numbers."""
