@@ -39,6 +39,7 @@ _MANY_VALUES = 20
 """Floats with more values than this in the sample are cut into bins where nothing is said."""
 _PLAIN_BINS = 4
 _RATE_BUCKETS = 128
+_RATE_BYTES = 16 << 20
 
 
 class Slicing:
@@ -119,7 +120,7 @@ class Slicing:
             held = self._measures.slice_bytes(most)
             if item.text in self._fair:
                 rates = [Rates(self._positive)]
-                held += tally_bytes(rates, [_RATE_BUCKETS], most)
+                held += tally_bytes(rates, [_RATE_BUCKETS], most, _RATE_BYTES)
             found.append(Term(f"slices by {item.text!r} (at most {most:,})", held))
         for column, values in self._chosen().items():
             held = self._measures.slice_bytes(len(values))
@@ -141,7 +142,7 @@ class Slicing:
             slicer = self._slicer(item, sample)
             rates = None
             if item.text in self._fair:
-                rates = Tally([Rates(self._positive)], [_RATE_BUCKETS], slicer.most)
+                rates = Tally([Rates(self._positive)], [_RATE_BUCKETS], slicer.most, _RATE_BYTES)
             tally = self._measures.slices(slicer.most)
             found.append(Sliced(item.text, item.column, slicer, tally, rates))
         for column, values in self._chosen().items():

@@ -90,7 +90,7 @@ class Measures:
 
     def _whole(self) -> tuple[list[Named], list[int]]:
         """Return what all rows have in buckets: not what is apart, unless it can be drawn."""
-        shares = [_share(item, 1, _BUCKETS, _WHOLE_BYTES) for item in self.grouped]
+        shares = [_share(item, _BUCKETS, _WHOLE_BYTES) for item in self.grouped]
         kept = [
             (item, share)
             for item, share in zip(self.grouped, shares, strict=True)
@@ -99,12 +99,12 @@ class Measures:
         return [item for item, _ in kept], [share for _, share in kept]
 
     def slices(self, most: int) -> Tally:
-        """Return the empty states of as many slices, in buckets."""
-        return Tally(*self._sliced(most), most)
+        """Return the empty states of slices, in buckets."""
+        return Tally(*self._sliced(most), most, _SLICE_BYTES)
 
     def _sliced(self, slices: int) -> tuple[list[Named], list[int]]:
         kept = [item for item in self.grouped if 8 * item.size * slices <= _MOST_BYTES]
-        return kept, [_share(item, slices, _SLICE_BUCKETS, _SLICE_BYTES) for item in kept]
+        return kept, [_share(item, _SLICE_BUCKETS, _SLICE_BYTES) for item in kept]
 
     def not_sliced(self, slices: int) -> list[str]:
         """Return the metrics that so many slices cannot have."""
@@ -118,11 +118,11 @@ class Measures:
             for part in self.parts()
             if self._is_apart(part)
         )
-        return 2 * tally_bytes(*self._whole(), 1) + apart
+        return 2 * tally_bytes(*self._whole(), 1, _WHOLE_BYTES) + apart
 
     def slice_bytes(self, slices: int) -> int:
         """Return what the states of as many slices hold at most."""
-        return tally_bytes(*self._sliced(slices), slices)
+        return tally_bytes(*self._sliced(slices), slices, _SLICE_BYTES)
 
     def segments(self, wanted: int) -> int:
         """Return the segments along the stream that the main metric can have."""
@@ -151,9 +151,9 @@ def _of_groups(part: Statistic | Score) -> Statistic | None:
     return part if hasattr(part, "states") else None  # type: ignore[return-value]
 
 
-def _share(statistic: Named, slices: int, most: int, allowance_bytes: int) -> int:
-    """Return the buckets of a statistic in each slice; one where there are no draws of it."""
+def _share(statistic: Named, most: int, allowance_bytes: int) -> int:
+    """Return the buckets of a statistic to begin with; one where there are no draws of it."""
     inner = statistic.inner
     if isinstance(inner, Binned) or all(name in NO_INTERVAL for name in inner.names):
         return 1
-    return share_of(statistic.size, slices, most, allowance_bytes)
+    return share_of(statistic.size, 1, most, allowance_bytes)

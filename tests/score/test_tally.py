@@ -93,6 +93,33 @@ def test_many_slices_hold_what_was_said():
     assert tally.rows.sum() == 4
 
 
+@settings(max_examples=20, deadline=None)
+@given(st.lists(st.integers(1, 60), min_size=1, max_size=4))
+def test_buckets_are_put_together_as_slices_come_up(ends):
+    y, said, weight, _ = _data(600)
+    codes = np.sort(np.random.default_rng(1).integers(0, 60, 600)).astype(np.intp)
+    buckets = buckets_of(np.arange(600), 0, 64)
+    statistics = held_out_scores(None).statistics
+    # Room for 64 buckets of a few slices, and fewer of all.
+    room = 64 * 8 * 12 * 10
+    grown = Tally(statistics, [64] * len(statistics), 60, room)
+    known = 0
+    for start, stop in pairwise([0, *sorted(end * 10 for end in ends), 600]):
+        part = slice(start, stop)
+        known = max(known, int(codes[:stop].max()) + 1)
+        grown.add(y[part], Answers(said[part]), weight[part], buckets[part], codes[part], known)
+    at_once = Tally(statistics, grown.shares, 60, room)
+    at_once.add(y, Answers(said), weight, buckets, codes, 60)
+    assert all(share in (1, 16, 32, 64) for share in grown.shares)
+    for at in range(len(statistics)):
+        for code in range(60):
+            found = statistics[at].combine(grown.states(at, code), np.eye(grown.shares[at]))
+            expected = statistics[at].combine(at_once.states(at, code), np.eye(grown.shares[at]))
+            for name, value in statistics[at].values(found).items():
+                other = statistics[at].values(expected)[name]
+                np.testing.assert_allclose(value, other, rtol=1e-9, atol=1e-9)
+
+
 def test_draws_are_a_function_of_the_seed():
     first, again = Bootstrap(50, 0.95, 1).weights(64), Bootstrap(50, 0.95, 1).weights(64)
     assert np.array_equal(first, again)
