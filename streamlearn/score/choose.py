@@ -163,7 +163,7 @@ def _of_classifier(
         if name == "calibration_error":
             return "calibration"
         # What ranks probabilities and what ranks decision values are two histograms.
-        of = " of decision values" if prefers_decisions([name], count) else ""
+        of = " of decision values" if prefers_decisions([name]) else ""
         return ("sorted" if name in precise else "binned") + of
 
     return [made[kind](chosen) for kind, chosen in _families(names, family).items()]

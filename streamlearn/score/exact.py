@@ -60,7 +60,7 @@ class ExactRanking:
     ) -> None:
         self.classes = classes
         self.names = tuple(names)
-        self._decided = prefers_decisions(names, len(classes))
+        self._decided = prefers_decisions(names)
         count = 1 if len(classes) == 2 else len(classes)
         self._runs = [SortedRuns(scratch_dir, buffer_rows) for _ in range(count)]
         self._totals = np.zeros((count, 2))

@@ -38,13 +38,12 @@ RANKINGS: Mapping[str, tuple[Callable[[Ranked], Rated], str]] = {
 """How each metric rates ranked rows, and averages over classes."""
 
 
-def prefers_decisions(names: Sequence[str], classes: int) -> bool:
+def prefers_decisions(names: Sequence[str]) -> bool:
     """Return whether decision values are ranked before probabilities, as scikit-learn's scorers.
 
-    They are for two classes, and for average precision; ROC AUC of more classes ranks
-    probabilities.
+    They are but for ``roc_auc_ovr`` and its weighted kin.
     """
-    return classes == 2 or not any(name.startswith("roc_auc") for name in names)
+    return not any(name.startswith("roc_auc_ovr") for name in names)
 
 
 def score_columns(answers: Answers, classes: int, decided: bool) -> list[Floats]:
@@ -117,7 +116,7 @@ class Ranking(Binned):
                 )
         self.classes = classes
         self.names = tuple(names)
-        self._decided = prefers_decisions(names, len(classes))
+        self._decided = prefers_decisions(names)
         # Of many classes each has its own histogram: let them share the room of four.
         targets = 1 if len(classes) == 2 else len(classes)
         coarser += max(0, int(np.ceil(np.log2(targets / 4))))

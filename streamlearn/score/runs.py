@@ -11,6 +11,8 @@ from typing import IO
 import numpy as np
 from numpy.typing import NDArray
 
+from streamlearn.errors import UsageError
+
 __all__ = ["BUFFER_ROWS", "SortedRuns", "starts_of"]
 
 Floats = NDArray[np.float64]
@@ -60,7 +62,13 @@ class SortedRuns:
         ----------
         keys, values : array of float, shape (rows,)
             Keys must not be NaN, nor values 0.
+
+        Raises
+        ------
+        UsageError
+            If the disk is full.
         """
+        self.rows += len(keys)
         at = 0
         while at < len(keys):
             if not len(self._buffer):
@@ -73,21 +81,30 @@ class SortedRuns:
             at += take
             if self._held == self._buffer_rows:
                 self._write()
-        self.rows += len(keys)
 
     def _write(self) -> None:
         if not self._held:
             return
+        try:
+            self._append(_sorted(self._buffer[: self._held]))
+        except OSError as error:
+            raise UsageError(
+                f"sorting {self.rows:,} rows on disk in {self._folder or tempfile.gettempdir()}: "
+                f"{error.strerror or error}; name another folder with scratch_dir= or "
+                "--scratch-dir, or do without exact metrics"
+            ) from error
+        self._held = 0
+
+    def _append(self, run: Floats) -> None:
         if self._file is None:
             if self._folder is not None:
                 os.makedirs(self._folder, exist_ok=True)  # noqa: PTH103 - of any path-like
             self._file = tempfile.TemporaryFile(dir=self._folder)  # noqa: SIM115 - closed below
             weakref.finalize(self, self._file.close)
         self._file.seek(0, os.SEEK_END)
-        run = _sorted(self._buffer[: self._held])
         self._file.write(run.data)
+        self._file.flush()
         self._ends.append((self._ends[-1] if self._ends else 0) + len(run))
-        self._held = 0
 
     def merge(self, other: SortedRuns) -> None:
         """Take in the rows of another."""

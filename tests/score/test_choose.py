@@ -128,6 +128,7 @@ def test_the_default(kind):
     assert scores.value() == {}
     scores.update(y, answers_of(model, X))
     assert sorted(scores.value()) == sorted(names)
+    assert scores.missing() == []
     labels_only = Scores(statistics_for(what, classes), classes)
     labels_only.update(y, Answers(model.predict(X)))
     assert set(labels_only.value()) == {
@@ -170,6 +171,16 @@ def test_names_with_numbers_and_metrics_of_ones_own():
     scores = Scores(statistics_for("classifier", names, ["f0.5_macro", "top_5_accuracy", other]))
     scores.update(names, Answers(names))
     assert scores.value() == {"f0.5_macro": 1.0, "same": 1.0}
+
+
+def test_one_class_alone():
+    classes = np.array(["a"])
+    scores = Scores(statistics_for("classifier", classes), classes)
+    y = np.array(["a", "a"])
+    scores.update(y, Answers(y, np.ones((2, 1))))
+    assert scores.value()["accuracy"] == 1.0
+    assert scores.value()["log_loss"] == pytest.approx(0.0, abs=1e-15)
+    assert scores.missing() == ["cohen_kappa", "roc_auc_ovr"]
 
 
 def test_which_is_better():

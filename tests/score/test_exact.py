@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn import metrics
 
-from streamlearn.errors import DataError
+from streamlearn.errors import DataError, UsageError
 from streamlearn.score.base import Answers
 from streamlearn.score.exact import ExactMedianError, ExactRanking
 from streamlearn.score.median import MedianError
@@ -78,11 +78,12 @@ def test_several_classes(weighted):
 
 def test_memory_is_bounded_however_many_rows_tie(tmp_path):
     rng = np.random.default_rng(0)
-    for values in (np.zeros(400_000), rng.random(400_000), rng.integers(0, 9, 400_000) / 3):
+    rows = 200_000
+    for values in (np.zeros(rows), rng.random(rows), rng.integers(0, 9, rows) / 3):
         score = ExactRanking(TWO, ["roc_auc"], tmp_path, buffer_rows=4_096)
-        y = rng.integers(0, 2, 400_000)
+        y = rng.integers(0, 2, rows)
         tracemalloc.start()
-        for at in range(0, 400_000, 2_000):
+        for at in range(0, rows, 2_000):
             part = slice(at, at + 2_000)
             score.update(y[part], Answers(y[part], None, values[part]))
         found = score.value()["roc_auc"]
@@ -91,6 +92,14 @@ def test_memory_is_bounded_however_many_rows_tie(tmp_path):
         assert abs(found - metrics.roc_auc_score(y, values)) <= 1e-12
         assert peak < 96 * 4_096 + 200_000
         assert not list(tmp_path.iterdir())
+
+
+def test_a_disk_that_takes_no_more_is_told(tmp_path):
+    file = tmp_path / "file"
+    file.touch()
+    runs = SortedRuns(file / "folder", buffer_rows=2)
+    with pytest.raises(UsageError, match="rows on disk in .*file.folder: .*scratch_dir="):
+        runs.add(np.arange(5.0), np.ones(5))
 
 
 def test_runs_give_back_what_they_got():
