@@ -45,7 +45,7 @@ __all__ = ["EvaluateOptions", "Evaluating"]
 
 _SORTED = (*RANKINGS, "median_absolute_error")
 _MAIN = {"regressor": "rmse", "classifier": "accuracy"}
-_DRAWING_BYTES = 24 << 20
+_DRAWING_BYTES = 8 << 20
 """Of the bootstrap's draws, when all rows are in."""
 
 

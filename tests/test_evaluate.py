@@ -1,14 +1,21 @@
 import json
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from made import mixed_table
 from scipy import sparse
 from sklearn.compose import make_column_transformer
-from sklearn.linear_model import Ridge, SGDClassifier, SGDRegressor
-from sklearn.metrics import accuracy_score, log_loss, mean_absolute_error, r2_score
+from sklearn.linear_model import LogisticRegression, Ridge, SGDClassifier, SGDRegressor
+from sklearn.metrics import (
+    accuracy_score,
+    log_loss,
+    mean_absolute_error,
+    r2_score,
+    roc_auc_score,
+)
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
@@ -172,6 +179,58 @@ def test_other_models_answer_the_same_rows(folder, frame, regressor):
     assert all(item.low == item.high == 0 for item in same.difference_intervals.values())
     assert not same.clear
     assert "Against sgd" in repr(found)
+
+
+def test_metrics_by_the_names_asked_for(folder, frame, regressor):
+    data = sl.scan(folder, target="y")
+    names = ["neg_root_mean_squared_error", "mae", "median_absolute_error"]
+    found = sl.evaluate(regressor, data, metrics=names, slice_by="flag", require="rmse <= 99")
+    assert list(found.metrics) == [*names, "rmse"]
+    assert found.metrics["neg_root_mean_squared_error"] == -found.metrics["rmse"]
+    low, high = found.intervals["neg_root_mean_squared_error"], found.intervals["rmse"]
+    assert (low.low, low.high) == pytest.approx((-high.high, -high.low))
+    assert found.main == names[0]
+    assert found.greater_is_better
+    worst = [item.metrics["rmse"] for _, item in found.worst()]
+    assert worst == sorted(worst, reverse=True)
+    error = np.median(np.abs(frame["y"] - regressor.predict(frame[["zone", "distance"]])))
+    off = abs(found.metrics["median_absolute_error"] - error)
+    assert off <= found.bounds["median_absolute_error"]
+    assert all(item.bounds["median_absolute_error"] for item in found.slices[0].slices)
+    sure = sl.evaluate(regressor, data, metrics=names, exact=["median_absolute_error"])
+    assert sure.metrics["median_absolute_error"] == pytest.approx(error, rel=1e-12)
+    assert not sure.bounds
+
+
+def test_ranks_of_rows_and_of_slices(folder, frame, classifier):
+    data = sl.scan(folder, target="label")
+    chances = classifier.predict_proba(frame[["flag", "distance"]])[:, 1]
+    options = {"metrics": ["roc_auc", "average_precision"], "slice_by": ["flag"]}
+    for exact in (False, True):
+        found = sl.evaluate(classifier, data, exact=exact, **options)
+        truth = roc_auc_score(frame["label"], chances)
+        off = 1e-12 if exact else found.bounds["roc_auc"]
+        assert abs(found.metrics["roc_auc"] - truth) <= off
+        assert found.metrics["roc_auc"] in found.intervals["roc_auc"]
+        for item in found.slices[0].slices:
+            kept = frame["flag"].fillna("missing") == item.name
+            truth = roc_auc_score(frame["label"][kept], chances[kept])
+            assert abs(item.metrics["roc_auc"] - truth) <= item.bounds["roc_auc"]
+            assert "roc_auc" in item.intervals
+    usual = sl.evaluate(classifier, data)
+    assert {"ROC", "precision and recall", "gain", "calibration"} <= set(usual.curves)
+
+
+def test_more_than_two_classes(folder, frame):
+    model = make_pipeline(StandardScaler(), LogisticRegression())
+    model.fit(frame[["zone", "distance"]], pd.cut(frame["y"], 4, labels=list("abcd")).astype(str))
+    derive = f"""CASE WHEN y < {frame["y"].median()} THEN 'a' ELSE 'b' END AS part"""
+    data = sl.scan(folder, target="part", derive=derive)
+    found = sl.evaluate(model, data, fairness_by=["flag"], positive="b", slice_by=["zone"])
+    assert len(found.confusion.classes) == 4
+    assert found.gaps[0].positive == "b"
+    with pytest.raises(UsageError, match="of 4 classes the positive one has to be named"):
+        sl.evaluate(model, data, fairness_by=["flag"])
 
 
 def test_a_classifier_is_not_compared_with_a_regressor(folder, regressor, classifier):
@@ -372,3 +431,33 @@ def test_slices_and_comparisons_stay_within(tmp_path):
 @pytest.mark.slow
 def test_a_hundred_million_rows_stay_within(tmp_path):
     _measured(tmp_path, 100_000_000, 330_000_000)
+
+
+IDS = """
+import json
+import numpy as np, pyarrow as pa, streamlearn as sl
+from sklearn.linear_model import LogisticRegression
+rng = np.random.default_rng(0)
+rows = 400_000
+table = pa.table({
+    "a": rng.normal(size=rows), "y": rng.integers(0, 2, rows), "id": rng.integers(0, 10**9, rows),
+    "zone": rng.integers(0, 2_000, rows),
+})
+X = np.column_stack([table["a"].to_numpy()])
+model = LogisticRegression().fit(X[:1000], table["y"].to_numpy()[:1000])
+data = sl.scan(table, target="y", features=["a"])
+del X
+found = sl.evaluate(model, data, memory_budget="+300MB", slice_by=["id", "zone"], fairness_by=["zone"])
+memory = found.memory
+assert len(found.slices[0]) == len(found.slices[1]) == 1001
+print(json.dumps([memory.measured_bytes, memory.projected_bytes, memory.reserved_bytes,
+                  memory.limit_bytes]))
+"""
+
+
+def test_ids_make_no_more_slices_than_memory():
+    found = measure(IDS)
+    assert found.exit_code == 0, found.errors[-2000:]
+    measured, projected, reserved, limit = found.last
+    assert measured <= limit
+    assert measured - reserved <= 1.15 * (projected - reserved)

@@ -251,9 +251,10 @@ def _kept(answers: Answers, mask: NDArray[np.bool_]) -> Answers:
 def tally_bytes(
     statistics: Sequence[Statistic], shares: Sequence[int], slices: int, allowance_bytes: int
 ) -> int:
-    """Return what the states of as many slices hold at most, while they grow included."""
+    """Return what the states of as many slices hold at most, with what a block adds."""
     held = 16 * slices
     for item, share in zip(statistics, shares, strict=True):
         least = 8 * slices * item.size
         held += max(least, min(allowance_bytes, share * least))
-    return int((2 if slices > 1 else 1) * held)
+    # Beside them stand, for a moment, those of a block and those that it is added to.
+    return int((3 if slices > 1 else 1) * held)
