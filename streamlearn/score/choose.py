@@ -76,7 +76,7 @@ def statistics_for(
     Parameters
     ----------
     kind : {"classifier", "regressor"}
-        A clusterer has other inputs: see `streamlearn.score.clusters`.
+        A clusterer has other inputs: see `streamlearn.score.clusters` and `.silhouette`.
     classes : array of shape (n_classes,) or None
         Of a classifier, sorted.
     wanted : sequence of str or RowMetric, optional

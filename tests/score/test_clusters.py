@@ -10,7 +10,8 @@ from sklearn.cluster import KMeans
 
 from streamlearn.errors import UsageError
 from streamlearn.score.base import Answers
-from streamlearn.score.clusters import ClusterDistances, ClusterSpreads, SilhouetteSample
+from streamlearn.score.clusters import ClusterDistances, ClusterSpreads
+from streamlearn.score.silhouette import SilhouetteSample
 from streamlearn.testing import check_metric, check_metric_merges
 
 
