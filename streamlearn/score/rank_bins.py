@@ -46,7 +46,7 @@ class RankBins(Additive):
     def __init__(self, classes: NDArray[Any], names: Sequence[str]) -> None:
         self.classes = classes
         self.names = tuple(names)
-        self._decided = prefers_decisions(names, len(classes))
+        self._decided = prefers_decisions(names)
         self.targets = 1 if len(classes) == 2 else len(classes)
         self.size = self.targets * 2 * _BINS
 
