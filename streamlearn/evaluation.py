@@ -1,38 +1,29 @@
-"""Scoring a fitted model, chunk by chunk."""
+"""What evaluating returns: plain values that print, and travel as JSON."""
 
 from __future__ import annotations
 
 import json
+import math
 import os
-from collections.abc import Iterator
-from contextlib import closing
-from dataclasses import asdict, dataclass, field
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields, is_dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from streamlearn.answering import Answerer
-from streamlearn.chunk import Chunk
-from streamlearn.errors import UsageError
-from streamlearn.fitting import empty_scores
-from streamlearn.learn.sequential import is_classifier
-from streamlearn.plan.job import cores
-from streamlearn.plan.lean import plan_reading
-from streamlearn.plan.memory import Demand, MemoryPlan
-from streamlearn.rebatch import rebatch
-from streamlearn.score.base import Answers, answers_of
-from streamlearn.sizes import format_seconds
-from streamlearn.source.dataset import Dataset
+from streamlearn.report.judged import evaluation_text
+from streamlearn.score.bootstrap import Interval
+from streamlearn.score.drift import Drift
+from streamlearn.score.gaps import FairnessGaps
+from streamlearn.score.gates import GateResult
+from streamlearn.score.judge import Comparison, ConfusionMatrix
+from streamlearn.score.residuals import Residuals
+from streamlearn.score.slice_table import Slice, SliceTable
 from streamlearn.source.quarantine import Quarantine
-from streamlearn.stream.events import PassEnded, PassStarted
-from streamlearn.stream.governor import Governor
-from streamlearn.stream.prefetch import ahead
-from streamlearn.stream.reader import Reader, RowCount, count_part
-from streamlearn.stream.screen import screen_pass
-from streamlearn.stream.timeline import MemoryReport, Recorder
+from streamlearn.stream.timeline import MemoryReport
 
-__all__ = ["Evaluating", "Evaluation", "ScoredRows"]
+__all__ = ["Evaluation", "ScoredRows"]
 
 
 @dataclass(frozen=True)
@@ -48,47 +39,106 @@ class ScoredRows:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """How well a model does on some data."""
+    """How well a model does on some data.
+
+    Returned by `streamlearn.evaluate`. All of it are plain values; what was not asked for is empty
+    or None.
+    """
 
     metrics: dict[str, float]
-    """Value of each metric by name."""
+    """Value of each metric by name; one that has no value on these rows is left out."""
     rows: ScoredRows
     memory: MemoryReport
     seconds: float
     model: str
     quarantine: Quarantine | None = field(default=None, repr=False, compare=False)
     """Rows that could not be used, with ``on_error="quarantine"``."""
+    main: str = ""
+    """Name of the metric that drift and the worst slices go by."""
+    greater_is_better: bool = True
+    """Of that metric."""
+    bounds: Mapping[str, float] = field(default_factory=dict)
+    """Largest error of the metrics that are not exact."""
+    intervals: Mapping[str, Interval] = field(default_factory=dict)
+    """Of the metrics, where there is one; see `streamlearn.score.bootstrap.Bootstrap`."""
+    confidence: float = 0.95
+    """Of all intervals."""
+    slices: tuple[SliceTable, ...] = ()
+    """A table for each column sliced by."""
+    least_rows: int = 1
+    """Slices of fewer rows are not among the worst, and groups not in the fairness gaps."""
+    gaps: tuple[FairnessGaps, ...] = ()
+    """For each column that fairness was asked about."""
+    drift: Drift | None = None
+    """The main metric along the stream."""
+    curves: Mapping[str, Any] = field(default_factory=dict)
+    """By name, as ``"roc"``."""
+    confusion: ConfusionMatrix | None = None
+    """Of a classifier."""
+    residuals: Residuals | None = None
+    """Of a regressor."""
+    comparison: tuple[Comparison, ...] = ()
+    """The other models, on the same rows."""
+    gates: tuple[GateResult, ...] = ()
+    notes: tuple[str, ...] = ()
+    """What to know of these numbers."""
+    about: Mapping[str, Any] = field(default_factory=dict)
+    """Model, data (with its fingerprint), columns, versions, seed, options: to do it again."""
 
-    def to_json(self, path: str | os.PathLike[str] | None = None) -> str:
-        """Return the evaluation as JSON, and write it to a file if one is named."""
-        values = {
+    @property
+    def passed(self) -> bool:
+        """Whether every gate was passed."""
+        return all(gate.passed for gate in self.gates)
+
+    def worst(self, by: str | None = None, count: int = 5) -> tuple[tuple[str, Slice], ...]:
+        """Return the worst slices by the main metric, as pairs of table and slice.
+
+        Parameters
+        ----------
+        by : str, optional
+            Of one table; by default of all.
+        count : int
+        """
+        found = [
+            (table.by, item)
+            for table in self.slices
+            if by in (None, table.by)
+            for item in table.worst(
+                self.main,
+                greater_is_better=self.greater_is_better,
+                least_rows=self.least_rows,
+                count=count,
+            )
+        ]
+        found.sort(key=lambda pair: pair[1].metrics[self.main], reverse=not self.greater_is_better)
+        return tuple(found[:count])
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return all of it as plain values; numbers that JSON has no word for are None."""
+        found: dict[str, Any] = {
             "model": self.model,
             "metrics": self.metrics,
             "rows": asdict(self.rows),
             "memory": self.memory.numbers(),
             "seconds": self.seconds,
         }
+        for item in fields(self):
+            if item.name not in found and item.name != "quarantine":
+                found[item.name] = getattr(self, item.name)
         if self.quarantine is not None:
-            values["rejected"] = self.quarantine.summary()
-        text = json.dumps(values, indent=2)
+            found["rejected"] = self.quarantine.summary()
+        plain: dict[str, Any] = _plain(found)
+        return plain
+
+    def to_json(self, path: str | os.PathLike[str] | None = None) -> str:
+        """Return the evaluation as JSON, and write it to a file if one is named."""
+        text = json.dumps(self.to_dict(), indent=2, allow_nan=False)
         if path is not None:
             Path(path).write_text(text + "\n")
         return text
 
     def __repr__(self) -> str:
-        width = max((len(name) for name in self.metrics), default=0)
-        lines = [
-            f"Evaluation of {self.model} in {format_seconds(self.seconds)}",
-            f"  rows    read {self.rows.read:,}, scored {self.rows.scored:,}, "
-            f"filtered {self.rows.filtered:,}, missing {self.rows.missing:,}, "
-            f"rejected {self.rows.rejected:,}",
-            f"  memory  {self.memory}",
-        ]
-        lines += [f"  {name:<{width}}  {value:.6g}" for name, value in self.metrics.items()]
-        if self.quarantine is not None:
-            for item in self.quarantine.first[:5]:
-                lines.append(f"  rejected {item}")
-        return "\n".join(lines)
+        return evaluation_text(self)
 
     def _repr_html_(self) -> str:
         from html import escape
@@ -96,116 +146,15 @@ class Evaluation:
         return f"<pre>{escape(repr(self))}</pre>"
 
 
-class Evaluating:
-    """One call of `streamlearn.evaluate`.
-
-    Parameters
-    ----------
-    estimator : fitted predictor
-    data : Dataset
-    chunk_size, threads, scratch_dir
-        As for `streamlearn.fit`.
-
-    Raises
-    ------
-    SchemaError
-        If columns the model was fitted on are missing.
-    UsageError
-        If there is no target, or the estimator does not predict.
-    """
-
-    def __init__(
-        self,
-        estimator: Any,
-        data: Dataset,
-        chunk_size: int | None,
-        threads: int | None,
-        scratch_dir: str | None = None,
-    ) -> None:
-        if not hasattr(estimator, "predict"):
-            raise UsageError(f"{type(estimator).__name__} does not predict; there is no score")
-        if not data.has_target:
-            raise UsageError("evaluation needs a target; name it with target= or --target")
-        self._answerer = Answerer(estimator, data)
-        self._data = self._answerer.data
-        self._names = self._answerer.names
-        self._estimator = estimator
-        self._chunk_size = chunk_size
-        self._threads = threads or cores()
-        self._scratch_dir = scratch_dir
-
-    def plan(self, limit_bytes: int, reserved_bytes: int, library_bytes: int) -> MemoryPlan:
-        """Check that it fits."""
-        options: dict[str, Any] = {
-            "limit_bytes": limit_bytes,
-            "reserved_bytes": reserved_bytes,
-            "library_bytes": library_bytes,
-            "chunk_size": self._chunk_size,
-            "readers": max(1, min(self._threads - 1, len(self._data.fragments))),
-        }
-        self._data, plan = plan_reading(
-            self._data, lambda data: [self._demand(data)], self._scratch_dir, **options
-        )
-        return plan
-
-    def _demand(self, data: Dataset) -> Demand:
-        cost = data.cost(self._names)
-        return Demand(
-            "evaluate",
-            cost.fixed_bytes,
-            cost.row_bytes,
-            cost.chunk_row_bytes,
-            2,
-            self._answerer.terms(cost),
-            remedy="a smaller model",
-            note=cost.note,
-            most_rows=self._data.longest_rows,
-        )
-
-    def run(self, memory: MemoryPlan, governor: Governor, recorder: Recorder) -> Evaluation:
-        """Read everything once and score it."""
-        classes = getattr(self._estimator, "classes_", None)
-        scores = empty_scores(classes if is_classifier(self._estimator) else None)
-        rows = RowCount()
-        threads = memory.readers if self._threads > 1 else 0
-        reader = Reader(self._data, self._names, governor, threads)
-        if self._data.quarantine is not None:
-            governor.tell(PassStarted(governor.seconds, "screen", 1, 2, self._data.rows))
-            screen_pass(self._data, self._names, governor, threads)
-            governor.tell(PassEnded(governor.seconds, "screen", governor.seconds))
-        governor.tell(PassStarted(governor.seconds, "evaluate", 1, 1, self._data.rows))
-
-        def blocks() -> Iterator[Chunk]:
-            with closing(reader.parts()) as parts:
-                for part in parts:
-                    count_part(part, rows)
-                    governor.after_chunk(rows.read)
-                    if part.learn is not None:
-                        yield part.learn
-
-        answered = ahead(
-            rebatch(blocks(), self._answerer.block_rows), self._answer, threads=min(1, threads)
-        )
-        with closing(answered) as found:
-            for chunk, answers in found:
-                scores.update(_labels(chunk.y, classes), answers, chunk.weight)
-        governor.tell(PassEnded(governor.seconds, "evaluate", governor.seconds))
-        use = governor.used(memory)
-        return Evaluation(
-            dict(scores.value()),
-            ScoredRows(rows.read, rows.learned, rows.filtered, rows.missing, rows.rejected),
-            recorder.memory(use),
-            governor.seconds,
-            type(self._answerer.model).__name__,
-            self._data.quarantine,
-        )
-
-    def _answer(self, chunk: Chunk) -> tuple[Chunk, Answers]:
-        return chunk, self._answerer.answer(chunk, answers_of)
-
-
-def _labels(y: Any, classes: Any) -> Any:
-    """Labels of the kind the classes are: 1.0 and 1 are one class."""
-    if classes is not None and classes.dtype.kind in "iub" and y.dtype.kind == "f":
-        return y.astype(np.float64)
-    return y
+def _plain(value: Any) -> Any:
+    if is_dataclass(value) and not isinstance(value, type):
+        return {item.name: _plain(getattr(value, item.name)) for item in fields(value)}
+    if isinstance(value, Mapping):
+        return {str(name): _plain(item) for name, item in value.items()}
+    if isinstance(value, np.ndarray | np.generic):
+        value = value.tolist()
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    return value if isinstance(value, str | int | bool | None) else str(value)
