@@ -12,8 +12,11 @@ from functools import partial
 from typing import Any
 
 from streamlearn.bundle import save_run, staged
+from streamlearn.contest import Contest
 from streamlearn.conversion import Conversion, Converting, ConvertOptions
-from streamlearn.evaluation import Evaluating, Evaluation
+from streamlearn.errors import UsageError
+from streamlearn.evaluating import EvaluateOptions, Evaluating
+from streamlearn.evaluation import Evaluation
 from streamlearn.fitting import Fitting
 from streamlearn.journal import journal, log_event
 from streamlearn.learn.profile import Profile
@@ -21,7 +24,7 @@ from streamlearn.plan.job import Options, check_on_error, scratch_folder, take_a
 from streamlearn.plan.plan import Plan
 from streamlearn.plan.projection import make_plan
 from streamlearn.profiling import Profiling
-from streamlearn.result import Result, load
+from streamlearn.result import Result
 from streamlearn.source.dataset import Dataset
 from streamlearn.source.quarantine import Quarantine
 from streamlearn.source.scan import scan
@@ -222,6 +225,19 @@ def evaluate(
     model: Any,
     data: Any,
     *,
+    metrics: Sequence[str] | str = (),
+    exact: bool = False,
+    slice_by: Sequence[str] | str = (),
+    fairness_by: Sequence[str] | str = (),
+    positive: Any = None,
+    compare: Any = (),
+    require: Sequence[str] | str = (),
+    confidence: float = 0.95,
+    draws: int = 400,
+    random_state: int = 0,
+    slices: int = 1_000,
+    least_rows: int = 30,
+    segments: int = 50,
     memory_budget: str | int | None = "auto",
     hard_limit: bool = False,
     chunk_size: int | None = None,
@@ -230,15 +246,50 @@ def evaluate(
     on_error: str = "raise",
     listeners: Sequence[Listener] = (),
 ) -> Evaluation:
-    """Score a fitted model on data larger than memory, in one pass.
+    """Judge a fitted model on data larger than memory, in one pass.
 
     Parameters
     ----------
     model : Result, path of a run folder, or fitted scikit-learn predictor
     data : Dataset, or what `streamlearn.scan` takes
         With a target, and the columns the model was fitted on.
+    metrics : sequence of str, optional
+        By scikit-learn's scorer names; the first is the one that drift and the worst slices go by.
+        By default common ones of classifiers or regressors.
+    exact : bool, default False
+        Compute metrics that are otherwise binned (``roc_auc``, ``average_precision``) exactly, by
+        way of the disk.
+    slice_by : sequence of str
+        Columns, features or not, whose values make slices: ``"zone"`` (values as they are; floats
+        of more than 20 values in four quantile bins), ``"distance:10"`` (quantile bins),
+        ``"pickup:month"`` (``year``, ``month``, ``day``, ``weekday``, ``hour``), ``"file"``. Edges
+        of bins come from a sample of the stored rows, which the table says.
+    fairness_by : sequence of str
+        Columns, as for ``slice_by``, between whose groups a classifier is compared.
+    positive : object, optional
+        The positive class for fairness; the second of two by default.
+    compare : Result, path, predictor, or a sequence or mapping of these
+        Models to answer the same rows in the same pass, with paired intervals of the differences.
+    require : sequence of str
+        Gates: ``"rmse <= 6.5"``, ``"roc_auc >= 0.8 where PULocationID == 74"``. Whether they were
+        kept is in ``gates`` and ``passed``; nothing is raised.
+    confidence : float, default 0.95
+        Of the intervals, which are those of a Poisson bootstrap over buckets of rows.
+    draws : int, default 400
+        Of the bootstrap.
+    random_state : int, default 0
+        Seed of the bootstrap.
+    slices : int, default 1,000
+        Values of a column that get a slice of their own, in the order of the rows; further ones
+        share one, and the evaluation says how many rows that are.
+    least_rows : int, default 30
+        Smaller slices are not among the worst, and smaller groups not in the fairness gaps.
+    segments : int, default 50
+        Equal stretches of the stored rows for which the main metric is kept, to see drift; 0 for
+        none.
     memory_budget, hard_limit, chunk_size, threads, scratch_dir, on_error, listeners
-        As for `fit`.
+        As for `fit`. None of them changes a bit of the result. With ``on_error="quarantine"``,
+        rows are set aside for what stands in columns to slice by too.
 
     Returns
     -------
@@ -246,27 +297,63 @@ def evaluate(
         Its ``metrics`` map scikit-learn's scorer names (``r2``, ``accuracy``, ...) and the plain
         names of errors (``rmse``, ``mae``, ``log_loss``) to values.
 
+    Raises
+    ------
+    UsageError
+        If an option cannot be right, as a metric, a slice or a gate.
+    SchemaError
+        If columns are missing.
+    MemoryBudgetError
+        If it does not fit, before the first row is read.
+    DataError
+        If a row cannot be predicted or scored; the message says where it is.
+
     Examples
     --------
     >>> import numpy as np
     >>> from sklearn.linear_model import SGDRegressor
     >>> X = np.random.default_rng(0).normal(size=(1000, 3))
     >>> result = fit(SGDRegressor(), (X, X[:, 0]), epochs=5)
-    >>> evaluate(result, (X, X[:, 0])).metrics["r2"] > 0.99
-    True
+    >>> found = evaluate(result, (X, X[:, 0]), slice_by=["1:4"], require=["rmse <= 0.1"])
+    >>> found.metrics["r2"] > 0.99, found.passed, len(found.slices[0])
+    (True, True, 4)
     """
     check_on_error(on_error)
     folder = scratch_folder(scratch_dir)
+    options = EvaluateOptions(
+        metrics=_texts("metrics", metrics),
+        exact=exact,
+        slice_by=_texts("slice_by", slice_by),
+        fairness_by=_texts("fairness_by", fairness_by),
+        positive=positive,
+        require=_texts("require", require),
+        confidence=confidence,
+        draws=draws,
+        random_state=random_state,
+        slices=slices,
+        least_rows=least_rows,
+        segments=segments,
+        chunk_size=chunk_size,
+        threads=threads,
+        scratch_dir=folder,
+    )
     with bounded(memory_budget, hard_limit=hard_limit, listeners=listeners) as call:
-        if isinstance(model, str | os.PathLike):
-            model = load(model)
-        estimator = model.estimator if isinstance(model, Result) else model
+        contest = Contest.of(model, compare)
         dataset = data if isinstance(data, Dataset) else scan(data)
         if on_error == "quarantine":
             dataset = dataset.quarantined(Quarantine(folder))
-        evaluating = Evaluating(estimator, dataset, chunk_size, threads, folder)
+        evaluating = Evaluating(contest.models, dataset, options, contest.about)
         memory = call.plan(evaluating.plan)
         return evaluating.run(memory, call.governor(memory), call.recorder)
+
+
+def _texts(name: str, given: Sequence[str] | str) -> tuple[str, ...]:
+    """Return texts as a tuple; a single one need not be in a list."""
+    found = (given,) if isinstance(given, str) else tuple(given)
+    wrong = [item for item in found if not isinstance(item, str) or not item.strip()]
+    if wrong:
+        raise UsageError(f"{name}= takes texts, not {wrong[0]!r}")
+    return found
 
 
 def convert(

@@ -1,0 +1,135 @@
+"""What is measured of each model, of all rows and of groups of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from numpy.typing import NDArray
+
+from streamlearn.score.base import Score, Statistic
+from streamlearn.score.binned import Binned
+from streamlearn.score.bootstrap import NO_INTERVAL
+from streamlearn.score.exact import ExactMedianError, ExactRanking
+from streamlearn.score.median import MedianError
+from streamlearn.score.rank_bins import RankBins
+from streamlearn.score.ranking import RANKINGS, Ranking
+from streamlearn.score.scores import Scores
+from streamlearn.score.tally import Tally, share_of, tally_bytes
+
+__all__ = ["Measures"]
+
+_BUCKETS = 512
+_SLICE_BUCKETS = 128
+_WHOLE_BYTES = 1 << 20
+"""Of the states of one statistic in all buckets: they are gone through for every block."""
+_SLICE_BYTES = 16 << 20
+_MOST_BYTES = 64 << 20
+"""Of the states of one statistic in the slices of one column; more is not sliced."""
+_EXACT_BYTES = 24 << 20
+_COARSER = 5
+
+
+@dataclass(frozen=True)
+class Measures:
+    """Metrics of a model, and what they are of groups.
+
+    A state that is too large to have one for each of many groups has a smaller one there: ranks in
+    512 bins, median errors in bins 3 % wide. All rows have the large one.
+
+    Parameters
+    ----------
+    parts : callable
+        Returns statistics, and scores that keep states of their own; anew for each model.
+    classes : array of shape (n_classes,) or None
+    main : str
+        Name of the metric that drift and the worst slices go by.
+    greater_is_better : bool
+        Of that metric.
+    """
+
+    parts: Callable[[], Sequence[Statistic | Score]]
+    classes: NDArray[Any] | None
+    main: str
+    greater_is_better: bool
+    grouped: tuple[Statistic, ...] = field(init=False)
+    """Statistics that groups have."""
+    names: tuple[str, ...] = field(init=False)
+    """Of the metrics."""
+
+    def __post_init__(self) -> None:
+        parts = self.parts()
+        grouped = [found for part in parts if (found := _of_groups(part)) is not None]
+        names = [name for part in parts for name in getattr(part, "names", ())]
+        object.__setattr__(self, "grouped", tuple(grouped))
+        object.__setattr__(self, "names", tuple(names))
+
+    def apart(self) -> Scores:
+        """Return what is kept of all rows only, empty."""
+        kept = [part for part in self.parts() if _of_groups(part) is not part]
+        return Scores(kept, None)
+
+    def tally(self) -> Tally:
+        """Return the empty states of all rows, in buckets."""
+        return Tally(self.grouped, self._shares())
+
+    def _shares(self) -> list[int]:
+        return [_share(item, 1, _BUCKETS, _WHOLE_BYTES) for item in self.grouped]
+
+    def slices(self, most: int) -> Tally:
+        """Return the empty states of as many slices, in buckets."""
+        return Tally(*self._sliced(most), most)
+
+    def _sliced(self, slices: int) -> tuple[list[Statistic], list[int]]:
+        kept = [item for item in self.grouped if 8 * item.size * slices <= _MOST_BYTES]
+        return kept, [_share(item, slices, _SLICE_BUCKETS, _SLICE_BYTES) for item in kept]
+
+    def not_sliced(self, slices: int) -> list[str]:
+        """Return the metrics that so many slices cannot have."""
+        kept = {name for item in self._sliced(slices)[0] for name in item.names}
+        return [name for name in self.names if name not in kept]
+
+    def whole_bytes(self) -> int:
+        """Return what all rows of a model hold, a block's states included."""
+        apart = sum(
+            16 * part.size if hasattr(part, "size") else _EXACT_BYTES
+            for part in self.parts()
+            if _of_groups(part) is not part
+        )
+        return 2 * tally_bytes(self.grouped, self._shares(), 1) + apart
+
+    def slice_bytes(self, slices: int) -> int:
+        """Return what the states of as many slices hold at most."""
+        return tally_bytes(*self._sliced(slices), slices)
+
+    def segments(self, wanted: int) -> int:
+        """Return the segments along the stream that the main metric can have."""
+        part = self._main()
+        fitting = _WHOLE_BYTES // (8 * part.size) if part is not None else 0
+        return min(wanted, fitting) if fitting > 1 else 0
+
+    def along(self, segments: int) -> Tally:
+        """Return the empty states of the segments."""
+        part = self._main()
+        return Tally([part] if part is not None else [], [1] if part is not None else [], segments)
+
+    def _main(self) -> Statistic | None:
+        return next((item for item in self.grouped if self.main in item.names), None)
+
+
+def _of_groups(part: Statistic | Score) -> Statistic | None:
+    """Return the statistic that groups have in the place of one; itself, where it is small."""
+    if isinstance(part, Ranking | ExactRanking):
+        names = [name for name in part.names if name in RANKINGS]
+        return RankBins(part.classes, names)
+    if isinstance(part, MedianError | ExactMedianError):
+        return MedianError(part.outputs, _COARSER)
+    return part if hasattr(part, "states") else None  # type: ignore[return-value]
+
+
+def _share(statistic: Statistic, slices: int, most: int, allowance_bytes: int) -> int:
+    """Return the buckets of a statistic in each slice; one where there are no draws of it."""
+    if isinstance(statistic, Binned) or all(name in NO_INTERVAL for name in statistic.names):
+        return 1
+    return share_of(statistic.size, slices, most, allowance_bytes)
