@@ -16,6 +16,7 @@ from streamlearn.score.ranking import (
     RANKINGS,
     average,
     one_against_rest,
+    prefers_decisions,
     score_columns,
 )
 from streamlearn.score.runs import BUFFER_ROWS, SortedRuns, starts_of
@@ -59,6 +60,7 @@ class ExactRanking:
     ) -> None:
         self.classes = classes
         self.names = tuple(names)
+        self._decided = prefers_decisions(names, len(classes))
         count = 1 if len(classes) == 2 else len(classes)
         self._runs = [SortedRuns(scratch_dir, buffer_rows) for _ in range(count)]
         self._totals = np.zeros((count, 2))
@@ -74,7 +76,7 @@ class ExactRanking:
         """
         if not len(y):
             return
-        columns = score_columns(answers, len(self.classes))
+        columns = score_columns(answers, len(self.classes), self._decided)
         if not columns:
             return
         ones = weights_of(weight, len(y))

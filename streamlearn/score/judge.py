@@ -12,11 +12,22 @@ from numpy.typing import NDArray
 
 from streamlearn.score.base import Answers
 from streamlearn.score.bootstrap import Bootstrap, Interval, buckets_of
+from streamlearn.score.calibration import Calibration
+from streamlearn.score.choose import as_asked
 from streamlearn.score.confusion import Confusion
+from streamlearn.score.curves import (
+    Curve,
+    calibration_curve,
+    gain_curve,
+    lift_curve,
+    precision_recall_curve,
+    roc_curve,
+)
 from streamlearn.score.drift import Drift, drift_of, segments_of
 from streamlearn.score.gaps import FairnessGaps, Rates, fairness_gaps
 from streamlearn.score.labels import placed
 from streamlearn.score.measures import Measures
+from streamlearn.score.ranking import Ranking
 from streamlearn.score.residuals import Residuals, ResidualsSeen
 from streamlearn.score.slice_table import Slice, SliceTable
 from streamlearn.score.slices import Slicer
@@ -25,6 +36,7 @@ from streamlearn.score.tally import Tally
 __all__ = ["Comparison", "ConfusionMatrix", "Judge", "Sliced"]
 
 _BUCKETS = 512
+_CURVES = (roc_curve, precision_recall_curve, gain_curve, lift_curve)
 
 
 @dataclass(frozen=True)
@@ -206,28 +218,34 @@ class Judge:
         """Return the metrics of a model; those that have no value are left out."""
         if not self.rows():
             return {}
-        found = self._tallies[model].values() | dict(self._apart[model].value())
-        order = {name: at for at, name in enumerate(self.measures.names)}
-        names = sorted(found, key=lambda name: order.get(name, len(order)))
-        return {name: found[name] for name in names if not np.isnan(found[name])}
+        found = self._tallies[model].values() | self._fine(model)
+        names = self.measures.names
+        return {name: found[name] for name in names if not np.isnan(found.get(name, np.nan))}
+
+    def _fine(self, model: int) -> dict[str, float]:
+        """Return the metrics that groups have only in coarser bins, or not at all."""
+        return as_asked(self._apart[model].value(), self.measures.asked)
 
     def bounds(self) -> dict[str, float]:
         """Return the largest error of each metric that is not exact."""
-        return dict(self._apart[0].bounds()) if self.rows() else {}
+        found = self._apart[0].bounds() if self.rows() else {}
+        return {name: abs(off) for name, off in as_asked(found, self.measures.asked).items()}
 
     def rows(self) -> int:
         """Return the rows that were scored."""
         tally = self._tallies[0]
         return int(tally.rows[0]) if len(tally) else 0
 
-    def curves(self) -> dict[str, Any]:
-        """Return the curves that statistics can draw, by name."""
-        found: dict[str, Any] = {}
-        apart = self._apart[0]
+    def curves(self) -> dict[str, Curve]:
+        """Return the curves of a classifier of two classes, by name."""
+        apart, found = self._apart[0], []
         for part, state in zip(apart.statistics, apart.states, strict=True):
-            if hasattr(part, "curves") and self.rows():
-                found |= part.curves(state)
-        return found
+            if isinstance(part, Ranking) and part.targets == 1 and self.rows():
+                (ranked,) = part.ranked(state)
+                found += [draw(ranked) for draw in _CURVES]
+            if isinstance(part, Calibration) and self.rows():
+                found.append(calibration_curve(part, state))
+        return {curve.name: curve for curve in found if curve is not None}
 
     def intervals(self, model: int = 0) -> dict[str, Interval]:
         """Return the intervals of a model's metrics."""
@@ -243,7 +261,7 @@ class Judge:
         tally = self._tallies[model]
         found = tally.drawn(self.bootstrap)
         coarse = tally.values()
-        for name, value in self._apart[model].value().items() if self.rows() else ():
+        for name, value in self._fine(model).items():
             if name in found:
                 found[name] = found[name] + (value - coarse[name])
         return found
@@ -290,10 +308,11 @@ class Judge:
         """Return the confusion matrix of a classifier, where one is kept."""
         tally = self._tallies[0]
         for at, part in enumerate(tally.statistics):
-            if isinstance(part, Confusion) and self.rows():
+            inner = getattr(part, "inner", part)
+            if isinstance(inner, Confusion) and self.rows():
                 total = part.combine(tally.states(at), np.ones((1, tally.shares[at])))
-                matrix = part.matrix(total)[0].tolist()
-                classes = tuple(map(str, part.classes.tolist()))
+                matrix = inner.matrix(total)[0].tolist()
+                classes = tuple(map(str, inner.classes.tolist()))
                 return ConfusionMatrix(classes, tuple(map(tuple, matrix)))
         return None
 

@@ -13,8 +13,10 @@ from streamlearn.score.binned import Binned
 from streamlearn.score.bootstrap import NO_INTERVAL
 from streamlearn.score.exact import ExactMedianError, ExactRanking
 from streamlearn.score.median import MedianError
+from streamlearn.score.named import Named
+from streamlearn.score.names import Asked
 from streamlearn.score.rank_bins import RankBins
-from streamlearn.score.ranking import RANKINGS, Ranking
+from streamlearn.score.ranking import Ranking
 from streamlearn.score.scores import Scores
 from streamlearn.score.tally import Tally, share_of, tally_bytes
 
@@ -42,6 +44,8 @@ class Measures:
     ----------
     parts : callable
         Returns statistics, and scores that keep states of their own; anew for each model.
+    asked : sequence of Asked
+        By which names, and with which sign, metrics are reported.
     classes : array of shape (n_classes,) or None
     main : str
         Name of the metric that drift and the worst slices go by.
@@ -50,20 +54,22 @@ class Measures:
     """
 
     parts: Callable[[], Sequence[Statistic | Score]]
+    asked: Sequence[Asked]
     classes: NDArray[Any] | None
     main: str
     greater_is_better: bool
-    grouped: tuple[Statistic, ...] = field(init=False)
+    grouped: tuple[Named, ...] = field(init=False)
     """Statistics that groups have."""
-    names: tuple[str, ...] = field(init=False)
-    """Of the metrics."""
 
     def __post_init__(self) -> None:
-        parts = self.parts()
-        grouped = [found for part in parts if (found := _of_groups(part)) is not None]
-        names = [name for part in parts for name in getattr(part, "names", ())]
+        found = [_of_groups(part) for part in self.parts()]
+        grouped = [Named(part, self.asked) for part in found if part is not None]
         object.__setattr__(self, "grouped", tuple(grouped))
-        object.__setattr__(self, "names", tuple(names))
+
+    @property
+    def names(self) -> list[str]:
+        """Of the metrics, in the order in which they were asked for."""
+        return [item.asked for item in self.asked]
 
     def apart(self) -> Scores:
         """Return what is kept of all rows only, empty."""
@@ -81,7 +87,7 @@ class Measures:
         """Return the empty states of as many slices, in buckets."""
         return Tally(*self._sliced(most), most)
 
-    def _sliced(self, slices: int) -> tuple[list[Statistic], list[int]]:
+    def _sliced(self, slices: int) -> tuple[list[Named], list[int]]:
         kept = [item for item in self.grouped if 8 * item.size * slices <= _MOST_BYTES]
         return kept, [_share(item, slices, _SLICE_BUCKETS, _SLICE_BYTES) for item in kept]
 
@@ -114,22 +120,22 @@ class Measures:
         part = self._main()
         return Tally([part] if part is not None else [], [1] if part is not None else [], segments)
 
-    def _main(self) -> Statistic | None:
+    def _main(self) -> Named | None:
         return next((item for item in self.grouped if self.main in item.names), None)
 
 
 def _of_groups(part: Statistic | Score) -> Statistic | None:
     """Return the statistic that groups have in the place of one; itself, where it is small."""
     if isinstance(part, Ranking | ExactRanking):
-        names = [name for name in part.names if name in RANKINGS]
-        return RankBins(part.classes, names)
+        return RankBins(part.classes, part.names)
     if isinstance(part, MedianError | ExactMedianError):
         return MedianError(part.outputs, _COARSER)
     return part if hasattr(part, "states") else None  # type: ignore[return-value]
 
 
-def _share(statistic: Statistic, slices: int, most: int, allowance_bytes: int) -> int:
+def _share(statistic: Named, slices: int, most: int, allowance_bytes: int) -> int:
     """Return the buckets of a statistic in each slice; one where there are no draws of it."""
-    if isinstance(statistic, Binned) or all(name in NO_INTERVAL for name in statistic.names):
+    inner = statistic.inner
+    if isinstance(inner, Binned) or all(name in NO_INTERVAL for name in inner.names):
         return 1
     return share_of(statistic.size, slices, most, allowance_bytes)

@@ -16,7 +16,14 @@ from streamlearn.score.labels import truth_places
 from streamlearn.score.ladder import probabilities, values
 from streamlearn.score.sums import weights_of
 
-__all__ = ["RANKINGS", "Ranking", "average", "one_against_rest", "score_columns"]
+__all__ = [
+    "RANKINGS",
+    "Ranking",
+    "average",
+    "one_against_rest",
+    "prefers_decisions",
+    "score_columns",
+]
 
 Floats = NDArray[np.float64]
 Rated = tuple[float, float]
@@ -31,20 +38,28 @@ RANKINGS: Mapping[str, tuple[Callable[[Ranked], Rated], str]] = {
 """How each metric rates ranked rows, and averages over classes."""
 
 
-def score_columns(answers: Answers, classes: int) -> list[Floats]:
+def prefers_decisions(names: Sequence[str], classes: int) -> bool:
+    """Return whether decision values are ranked before probabilities, as scikit-learn's scorers.
+
+    They are for two classes, and for average precision; ROC AUC of more classes ranks
+    probabilities.
+    """
+    return classes == 2 or not any(name.startswith("roc_auc") for name in names)
+
+
+def score_columns(answers: Answers, classes: int, decided: bool) -> list[Floats]:
     """Return the scores of what is to be ranked: of the second of two classes, or of each class.
 
-    As scikit-learn's scorers: decision values before probabilities for two classes,
-    probabilities for more. Empty if the answers have neither.
+    Empty if the answers have neither decision values nor probabilities.
     """
     decisions, chances = answers.decisions, answers.probabilities
+    first, second = (decisions, chances) if decided else (chances, decisions)
+    found = first if first is not None else second
+    if found is None:
+        return []
     if classes == 2:
-        found = decisions if decisions is not None else chances
-        if found is None:
-            return []
         return [np.asarray(found if found.ndim == 1 else found[:, 1], dtype=np.float64)]
-    found = chances if chances is not None else decisions
-    return [] if found is None else list(np.asarray(found, dtype=np.float64).T)
+    return list(np.asarray(found, dtype=np.float64).T)
 
 
 def one_against_rest(truth: NDArray[np.intp], classes: int) -> Iterator[NDArray[np.bool_]]:
@@ -70,7 +85,7 @@ class Ranking(Binned):
         The model's classes, sorted. Of two, the second is positive. Of more, each is ranked
         against the rest, and the values are averaged.
     names : sequence of str
-        Of `RANKINGS`.
+        Of `RANKINGS`. All rank the same scores: see `prefers_decisions`.
     coarser : int
         Bits fewer for each bin, for states that there are many of.
 
@@ -102,6 +117,7 @@ class Ranking(Binned):
                 )
         self.classes = classes
         self.names = tuple(names)
+        self._decided = prefers_decisions(names, len(classes))
         # Of many classes each has its own histogram: let them share the room of four.
         targets = 1 if len(classes) == 2 else len(classes)
         coarser += max(0, int(np.ceil(np.log2(targets / 4))))
@@ -123,15 +139,13 @@ class Ranking(Binned):
         DataError
             If a label is none of the model's classes, or a score NaN.
         """
-        columns = score_columns(answers, len(self.classes))
+        columns = score_columns(answers, len(self.classes), self._decided)
         if not columns:
             return
         ones = weights_of(weight, len(y))
         truth = truth_places(y, answers, self.classes)
-        uses_chances = answers.decisions is None or (
-            self.targets > 1 and answers.probabilities is not None
-        )
-        find = (self._chances if uses_chances else self._values).places
+        decided = answers.decisions is not None and (self._decided or answers.probabilities is None)
+        find = (self._values if decided else self._chances).places
         positives = one_against_rest(truth, len(self.classes))
         for at, (scores, positive) in enumerate(zip(columns, positives, strict=True)):
             if np.isnan(scores).any():
