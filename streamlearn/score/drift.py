@@ -86,9 +86,9 @@ def drift_of(
     Examples
     --------
     >>> draws = np.random.default_rng(0).normal(1.0, 0.01, 400)
-    >>> found = drift_of("rmse", 1.0, draws, [1.01, 1.2], [500, 500], 1000, 0.95)
+    >>> found = drift_of("rmse", 1.1, draws, [1.0, 1.01, 1.3], [500] * 3, 1500, 0.95)
     >>> [segment.marked for segment in found.segments]
-    [False, True]
+    [False, False, True]
     """
     known = drawn[np.isfinite(drawn)]
     spread = float(known.std()) if len(known) > 1 else float("nan")

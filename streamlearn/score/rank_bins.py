@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from streamlearn.score.base import Answers
 from streamlearn.score.labels import truth_places
-from streamlearn.score.ranking import RANKINGS, one_against_rest, score_columns
+from streamlearn.score.ranking import RANKINGS, one_against_rest, prefers_decisions, score_columns
 from streamlearn.score.sums import Additive
 
 __all__ = ["RankBins"]
@@ -46,6 +46,7 @@ class RankBins(Additive):
     def __init__(self, classes: NDArray[Any], names: Sequence[str]) -> None:
         self.classes = classes
         self.names = tuple(names)
+        self._decided = prefers_decisions(names, len(classes))
         self.targets = 1 if len(classes) == 2 else len(classes)
         self.size = self.targets * 2 * _BINS
 
@@ -54,12 +55,12 @@ class RankBins(Additive):
     ) -> Floats:
         """See `streamlearn.score.base.Statistic.states`."""
         out = np.zeros((count, self.targets, 2 * _BINS))
-        columns = score_columns(answers, len(self.classes))
+        columns = score_columns(answers, len(self.classes), self._decided)
         if not len(y) or not columns:
             return out.reshape(count, self.size)
         truth = truth_places(y, answers, self.classes)
         of_chances = answers.probabilities is not None and (
-            answers.decisions is None or self.targets > 1
+            answers.decisions is None or not self._decided
         )
         positives = one_against_rest(truth, len(self.classes))
         for at, (scores, positive) in enumerate(zip(columns, positives, strict=True)):
