@@ -35,8 +35,7 @@ from streamlearn.plan.projection import fit_into, rows_kept
 from streamlearn.prepare.frame import blank_frame, to_frame
 from streamlearn.result import Result
 from streamlearn.score.base import Score
-from streamlearn.score.classification import ClassificationScores
-from streamlearn.score.regression import RegressionScores
+from streamlearn.score.choose import held_out_scores
 from streamlearn.sizes import format_bytes, option_bytes
 from streamlearn.stream.epochs import Epochs, Stopping
 from streamlearn.stream.events import PassEnded, PassStarted, Warned
@@ -478,4 +477,4 @@ def _no_rows(rows: RowCount) -> DataError:
 
 def empty_scores(classes: Any) -> Score:
     """Return scores for a classifier of these classes, or for a regressor (None)."""
-    return RegressionScores() if classes is None else ClassificationScores(classes)
+    return held_out_scores(classes)

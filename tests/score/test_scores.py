@@ -8,9 +8,12 @@ from sklearn import metrics
 
 from streamlearn.errors import DataError
 from streamlearn.score.base import Answers
-from streamlearn.score.classification import ClassificationScores
-from streamlearn.score.regression import RegressionScores
+from streamlearn.score.choose import held_out_scores
 from streamlearn.testing import check_metric_merges
+
+
+def regression_scores():
+    return held_out_scores(None)
 
 
 @pytest.mark.parametrize("weighted", [False, True])
@@ -28,7 +31,7 @@ def test_regression(weighted, offset):
         "max_error": metrics.max_error(y, said),
     }
     check_metric_merges(
-        RegressionScores,
+        regression_scores,
         y,
         Answers(said),
         expected,
@@ -41,7 +44,7 @@ def test_a_constant_target_scores_as_scikit_learn_has_it():
     for said in ([2.0, 2.0, 2.0], [1.0, 2.0, 3.0]):
         y = np.full(3, 2.0)
         expected = {"r2": metrics.r2_score(y, said)}
-        check_metric_merges(RegressionScores, y, Answers(np.array(said)), expected)
+        check_metric_merges(regression_scores, y, Answers(np.array(said)), expected)
 
 
 @pytest.mark.parametrize("weighted", [False, True])
@@ -62,7 +65,7 @@ def test_classification(weighted, names):
         "log_loss": metrics.log_loss(truth, chances, **known),
     }
     check_metric_merges(
-        lambda: ClassificationScores(names), y, Answers(labels, chances), expected, weight=weight
+        lambda: held_out_scores(names), y, Answers(labels, chances), expected, weight=weight
     )
 
 
@@ -73,15 +76,15 @@ def test_a_class_that_is_never_seen_counts_as_scikit_learn_has_it():
         "f1_macro": metrics.f1_score(y, said, average="macro"),
         "matthews_corrcoef": metrics.matthews_corrcoef(y, said),
     }
-    check_metric_merges(lambda: ClassificationScores(np.arange(3)), y, Answers(said), expected)
+    check_metric_merges(lambda: held_out_scores(np.arange(3)), y, Answers(said), expected)
 
 
 def test_an_unknown_label_is_named():
-    scores = ClassificationScores(np.array([0, 1]))
+    scores = held_out_scores(np.array([0, 1]))
     with pytest.raises(DataError, match=r"label .*7.* none of the classes .* 0, 1"):
         scores.update(np.array([0, 7]), Answers(np.array([0, 1])))
 
 
 def test_no_rows_have_no_score():
-    assert dict(RegressionScores().value()) == {}
-    assert dict(ClassificationScores(np.arange(2)).value()) == {}
+    assert dict(regression_scores().value()) == {}
+    assert dict(held_out_scores(np.arange(2)).value()) == {}
