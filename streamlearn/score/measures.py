@@ -42,6 +42,7 @@ class Measures:
 
     Parameters
     ----------
+    kind : {"classifier", "regressor", "clusterer"}
     parts : callable
         Returns statistics, and scores that keep states of their own; anew for each model. Of
         some metrics alone, where it is given their names.
@@ -54,6 +55,7 @@ class Measures:
         Of that metric.
     """
 
+    kind: str
     parts: Callable[..., Sequence[Statistic | Score]]
     asked: Sequence[Asked]
     classes: NDArray[Any] | None
