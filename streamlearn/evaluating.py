@@ -40,9 +40,6 @@ __all__ = ["EvaluateOptions", "Evaluating"]
 
 T = TypeVar("T")
 
-_DRAWING_BYTES = 8 << 20
-"""Of the bootstrap's draws, when all rows are in."""
-
 
 class Evaluating:
     """One call of `streamlearn.evaluate`.
@@ -140,7 +137,7 @@ class Evaluating:
                 *models,
                 Term("statistics", len(self._answerers) * self._measures.whole_bytes()),
                 *sliced,
-                Term("draws of the bootstrap", _DRAWING_BYTES),
+                Term("draws of the bootstrap", self._measures.drawing_bytes(self._options.draws)),
             ),
             remedy="fewer slices (slices= or --slices)" if sliced else "a smaller model",
             note=cost.note,
