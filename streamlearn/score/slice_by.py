@@ -48,6 +48,7 @@ def parse_slice(text: str, schema: Schema) -> SliceBy:
 
     Examples
     --------
+    >>> from streamlearn.chunk import Field
     >>> schema = Schema((Field("zone", pa.int32()), Field("pickup", pa.timestamp("us"))))
     >>> parse_slice("pickup:month", schema)
     SliceBy(text='pickup:month', column='pickup', unit='month', bins=0)
