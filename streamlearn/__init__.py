@@ -10,9 +10,10 @@ if TYPE_CHECKING:
     from streamlearn.errors import StreamlearnError
     from streamlearn.evaluation import Evaluation
     from streamlearn.learn.profile import Profile
+    from streamlearn.prediction import Prediction
     from streamlearn.prepare.dates import DateFeatures
     from streamlearn.result import Result, load
-    from streamlearn.run import convert, evaluate, explain, fit, profile
+    from streamlearn.run import convert, evaluate, explain, fit, predict, profile
     from streamlearn.source.dataset import Dataset
     from streamlearn.source.scan import scan
     from streamlearn.source.text.csv import Csv
@@ -25,6 +26,7 @@ __all__ = [
     "Dataset",
     "DateFeatures",
     "Evaluation",
+    "Prediction",
     "Profile",
     "Result",
     "StreamlearnError",
@@ -34,6 +36,7 @@ __all__ = [
     "explain",
     "fit",
     "load",
+    "predict",
     "profile",
     "scan",
 ]
@@ -44,6 +47,7 @@ _PLACES = {
     "Dataset": ("streamlearn.source.dataset", "Dataset"),
     "DateFeatures": ("streamlearn.prepare.dates", "DateFeatures"),
     "Evaluation": ("streamlearn.evaluation", "Evaluation"),
+    "Prediction": ("streamlearn.prediction", "Prediction"),
     "Profile": ("streamlearn.learn.profile", "Profile"),
     "Result": ("streamlearn.result", "Result"),
     "StreamlearnError": ("streamlearn.errors", "StreamlearnError"),
@@ -52,6 +56,7 @@ _PLACES = {
     "explain": ("streamlearn.run", "explain"),
     "fit": ("streamlearn.run", "fit"),
     "load": ("streamlearn.result", "load"),
+    "predict": ("streamlearn.run", "predict"),
     "profile": ("streamlearn.run", "profile"),
     "scan": ("streamlearn.source.scan", "scan"),
 }

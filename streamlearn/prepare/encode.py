@@ -48,9 +48,30 @@ class CategoryIndex:
             low, high = known[0], known[-1]
             whole = known.dtype.kind in "biu" or bool((known == np.floor(known)).all())
             if whole and abs(float(low)) < 2**62 and float(high) - float(low) < _DENSE_RANGE:
-                self._low = int(low)
-                self._table = np.full(int(high) - int(low) + 1, _UNKNOWN, dtype=np.int32)
+                # One place more at either end, for all that lies beyond: lookups are clipped.
+                self._low = int(low) - 1
+                self._table = np.full(int(high) - int(low) + 3, _UNKNOWN, dtype=np.int32)
                 self._table[known.astype(np.int64) - self._low] = np.arange(len(known))
+
+    def look_up(self, outputs: NDArray[Any]) -> NDArray[Any] | None:
+        """Return what `take_numbers` takes outputs from instead of positions, if it can.
+
+        Parameters
+        ----------
+        outputs : array of shape (n_categories + 1,)
+            Of each category, and of what is none of them.
+        """
+        return None if self._table is None else outputs[self._table]
+
+    def take_numbers(self, column: Any, table: NDArray[Any]) -> NDArray[Any] | None:
+        """Return the outputs of a column of integers without gaps; None where it is no such."""
+        if isinstance(column, pa.Array):
+            if column.null_count or not pa.types.is_integer(column.type):
+                return None
+            column = column.to_numpy()
+        if column.dtype.kind not in "iu" or column.dtype == np.uint64:
+            return None
+        return np.asarray(table.take(column.astype(np.int64) - self._low, mode="clip"))
 
     def find(self, column: Any) -> NDArray[np.int32]:
         """Return the positions of a column's values, shape (rows,)."""
@@ -64,14 +85,11 @@ class CategoryIndex:
         return self._find_arrow(pa.array(column.tolist(), from_pandas=True))
 
     def _find_numbers(self, values: NDArray[Any]) -> NDArray[np.int32]:
-        if self._table is not None and values.dtype.kind in "iu":
-            shifted = values.astype(np.int64) - self._low
-            inside = (shifted >= 0) & (shifted < len(self._table))
-            if inside.all():
-                return self._table[shifted]
-            return np.where(
-                inside, self._table.take(shifted, mode="clip"), np.int32(_UNKNOWN)
-            ).astype(np.int32)
+        if (
+            self._table is not None
+            and (found := self.take_numbers(values, self._table)) is not None
+        ):
+            return found
         known = np.asarray(self._known)
         if not len(known):
             found = np.full(len(values), _UNKNOWN, dtype=np.int32)
@@ -163,7 +181,7 @@ class OneHotKernel:
 
     def __init__(self, estimator: Any) -> None:
         self.sparse: bool = estimator.sparse_output
-        self.dtype = np.dtype(estimator.dtype)
+        self.dtype: np.dtype[Any] = np.dtype(estimator.dtype)
         self._names = _names(estimator)
         self._indexes = [CategoryIndex(found) for found in estimator.categories_]
         widths = np.asarray(estimator._n_features_outs)
@@ -191,12 +209,21 @@ class OneHotKernel:
             if groups_unknown and rare is not None:
                 table[-1] = table[rare[0]]
             self._tables.append(table)
+        self._direct = [
+            index.look_up(table) for index, table in zip(self._indexes, self._tables, strict=True)
+        ]
 
     def positions(self, X: Block) -> NDArray[np.int32]:
         """Return output columns, shape (rows, input columns); -1 where the row has none."""
         columns = columns_of(X)
         out = np.empty((len(columns[0]), len(columns)), dtype=np.int32)
         for index, column in enumerate(columns):
+            direct = self._direct[index]
+            if direct is not None and not self._refuses:
+                taken = self._indexes[index].take_numbers(column, direct)
+                if taken is not None:
+                    out[:, index] = taken
+                    continue
             found = self._indexes[index].find(column)
             if self._refuses and (unknown := found == _UNKNOWN).any():
                 raise _refuse_unknown(
@@ -215,13 +242,13 @@ class OneHotKernel:
 
     def apply(self, X: Block, rows: Rows = None) -> Block:
         """See `streamlearn.prepare.base.Kernel.apply`."""
-        positions = self.positions(X)
         if not self.sparse:
-            out = np.zeros((len(positions), self.width or 0), self.dtype)
-            self.write_positions(positions, out)
+            out = np.empty((X.shape[0], self.width or 0), self.dtype)
+            self.write(X, out)
             return out
         from scipy import sparse
 
+        positions = self.positions(X)
         present = positions >= 0
         indptr = np.zeros(len(positions) + 1, dtype=np.int32)
         np.cumsum(present.sum(axis=1), out=indptr[1:])
@@ -229,11 +256,21 @@ class OneHotKernel:
         shape = (len(positions), self.width)
         return sparse.csr_matrix((data, positions[present], indptr), shape=shape)
 
-    @staticmethod
-    def write_positions(positions: NDArray[np.int32], out: NDArray[Any]) -> None:
-        """Set the ones in a zeroed dense matrix."""
-        rows, columns = np.nonzero(positions >= 0)
-        out[rows, positions[rows, columns]] = 1
+    def output_dtype(self, X: Block) -> np.dtype[Any]:
+        """See `streamlearn.prepare.base.Writes.output_dtype`."""
+        return self.dtype
+
+    def write(self, X: Block, out: NDArray[Any]) -> None:
+        """See `streamlearn.prepare.base.Writes.write`."""
+        out[:] = 0
+        positions = self.positions(X)
+        row = np.arange(len(out))
+        for column in positions.T:
+            if column.size and column.min() < 0:
+                present = np.flatnonzero(column >= 0)
+                out[present, column[present]] = 1
+            else:
+                out[row, column] = 1
 
 
 class OrdinalKernel:
@@ -246,7 +283,7 @@ class OrdinalKernel:
 
     def __init__(self, estimator: Any) -> None:
         self.width: int | None = int(estimator.n_features_in_)
-        self.dtype = np.dtype(estimator.dtype)
+        self.dtype: np.dtype[Any] = np.dtype(estimator.dtype)
         self._names = _names(estimator)
         self._indexes = [CategoryIndex(found) for found in estimator.categories_]
         self._refuses = estimator.handle_unknown == "error"
@@ -261,8 +298,17 @@ class OrdinalKernel:
 
     def apply(self, X: Block, rows: Rows = None) -> Block:
         """See `streamlearn.prepare.base.Kernel.apply`."""
+        out = np.empty(X.shape, self.dtype)
+        self.write(X, out)
+        return out
+
+    def output_dtype(self, X: Block) -> np.dtype[Any]:
+        """See `streamlearn.prepare.base.Writes.output_dtype`."""
+        return self.dtype
+
+    def write(self, X: Block, out: NDArray[Any]) -> None:
+        """See `streamlearn.prepare.base.Writes.write`."""
         columns = columns_of(X)
-        out = np.empty((len(columns[0]), len(columns)), self.dtype)
         for index, column in enumerate(columns):
             found = self._indexes[index].find(column)
             if self._refuses and (unknown := found == _UNKNOWN).any():
@@ -270,4 +316,3 @@ class OrdinalKernel:
                     X, index, int(unknown.argmax()), self._names[index], "OrdinalEncoder"
                 )
             out[:, index] = self._tables[index][found]
-        return out
