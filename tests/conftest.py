@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import subprocess
 import threading
@@ -36,6 +37,7 @@ def no_leaks():
     """No thread and no file of ours outlives a test."""
     files = _open_files()
     yield
+    gc.collect()  # what the traceback of an error holds is nobody's
     left = [thread for thread in threading.enumerate() if thread.name.startswith("streamlearn")]
     assert not left, f"threads left behind: {left}"
     ours = {
