@@ -182,6 +182,7 @@ def save_run(
         "plan": saved.plan.to_dict(),
         "memory": asdict(saved.memory),
         "timings": saved.timings,
+        "stages": [asdict(item) for item in saved.stages],
         "warnings": list(saved.warnings),
     }
     _write_text(stage / "manifest.json", _json(manifest))
@@ -211,6 +212,7 @@ def metrics_of(result: Result) -> dict[str, Any]:
         "scores": result.scores,
         "memory": {**memory.numbers(), "within": memory.within},
         "seconds": result.seconds,
+        "stages": [asdict(item) for item in result.stages],
     }
 
 

@@ -31,7 +31,7 @@ from streamlearn.plan.job import Job
 from streamlearn.plan.memory import SLACK, Demand, MemoryPlan, Term
 from streamlearn.plan.order import plan_shuffle
 from streamlearn.plan.plan import Plan
-from streamlearn.plan.projection import fit_into
+from streamlearn.plan.projection import fit_into, rows_kept
 from streamlearn.prepare.frame import blank_frame, to_frame
 from streamlearn.result import Result
 from streamlearn.score.base import Score
@@ -95,6 +95,7 @@ class Fitting:
             rows=self.rows,
             seconds=self.governor.seconds,
             timings=self.recorder.timings,
+            stages=self.governor.stages.times(),
             manifest=manifest_of(job, self.profile, self.columns),
             quarantine=job.data.quarantine,
             warnings=tuple(self.warnings),
@@ -402,7 +403,10 @@ class Fitting:
         if options.shuffle:
             row_bytes = output_bytes(job.steps, job)[0]
             shuffle = plan_shuffle(row_bytes, int(options.random_state))
-            check_free_disk(job.scratch_dir, int(job.data.rows * (row_bytes + 8)))
+            check_free_disk(job.scratch_dir, int(job.data.rows * (row_bytes + 16)))
+        cache = rows_kept(job)
+        if cache is not None and options.cache:
+            check_free_disk(job.scratch_dir, cache.size_bytes, what="cache=True")
         epochs = Epochs(
             reader=self._reader(job.columns),
             kernel=getattr(job.steps, "kernel", None) if job.steps is not None else None,
@@ -420,6 +424,8 @@ class Fitting:
             else None,
             scratch_dir=job.scratch_dir,
             first_pass=self.ahead + self.number + 1,
+            cache=cache is not None,
+            warn=self._warn,
         )
         epochs.run()
         self.rows = epochs.rows

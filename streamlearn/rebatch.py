@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 
 from streamlearn.chunk import Chunk
 
-__all__ = ["Rebatcher", "rebatch"]
+__all__ = ["Rebatcher", "cut", "rebatch"]
 
 
 class Rebatcher:
@@ -24,12 +24,16 @@ class Rebatcher:
 
     def push(self, chunk: Chunk) -> Iterator[Chunk]:
         """Take in a chunk; yield the batches it completes."""
+        for parts in self.cut(chunk):
+            yield Chunk.concat(parts)
+
+    def cut(self, chunk: Chunk) -> Iterator[list[Chunk]]:
+        """Do the same, and leave putting the parts of a batch together to the caller."""
         start = 0
         while len(chunk) - start + self._held >= self._rows:
             stop = start + self._rows - self._held
             self._parts.append(chunk.slice(start, stop))
-            batch = Chunk.concat(self._parts)
-            self._parts, self._held, start = [], 0, stop
+            batch, self._parts, self._held, start = self._parts, [], 0, stop
             yield batch
         if start < len(chunk):
             self._parts.append(chunk.slice(start, len(chunk)))
@@ -37,9 +41,13 @@ class Rebatcher:
 
     def rest(self) -> Iterator[Chunk]:
         """Yield the last, short batch, if there is one."""
+        for parts in self.cut_rest():
+            yield Chunk.concat(parts)
+
+    def cut_rest(self) -> Iterator[list[Chunk]]:
+        """Do the same, and leave putting its parts together to the caller."""
         if self._parts:
-            batch = Chunk.concat(self._parts)
-            self._parts, self._held = [], 0
+            batch, self._parts, self._held = self._parts, [], 0
             yield batch
 
 
@@ -54,7 +62,15 @@ def rebatch(chunks: Iterable[Chunk], rows: int) -> Iterator[Chunk]:
     >>> [batch.rows.tolist() for batch in rebatch(pieces, 4)]
     [[0, 1, 2, 3], [4, 5, 6, 7], [8, 9]]
     """
+    yield from map(Chunk.concat, cut(chunks, rows))
+
+
+def cut(chunks: Iterable[Chunk], rows: int) -> Iterator[list[Chunk]]:
+    """Cut a stream of chunks as `rebatch` does, and leave each batch in its parts.
+
+    Putting parts together copies them, which is better done in the thread that works on them.
+    """
     collector = Rebatcher(rows)
     for chunk in chunks:
-        yield from collector.push(chunk)
-    yield from collector.rest()
+        yield from collector.cut(chunk)
+    yield from collector.cut_rest()

@@ -15,6 +15,7 @@ from streamlearn.sizes import format_seconds
 from streamlearn.source.quarantine import Quarantine
 from streamlearn.stream.epochs import EpochRecord
 from streamlearn.stream.reader import RowCount
+from streamlearn.stream.stages import StageTime
 from streamlearn.stream.timeline import MemoryReport, Sample
 
 __all__ = ["Result", "load"]
@@ -38,6 +39,8 @@ class Result:
     seconds: float
     timings: tuple[tuple[str, float], ...] = ()
     """Seconds of each pass over the data, by name, in order."""
+    stages: tuple[StageTime, ...] = ()
+    """Seconds of each stage, all passes and threads together."""
     manifest: dict[str, Any] = field(default_factory=dict)
     """Versions, seed, data fingerprint, schema: what is needed to do it again."""
     warnings: tuple[str, ...] = ()
@@ -128,6 +131,7 @@ def _rebuilt(saved: SavedRun, path: str | os.PathLike[str]) -> Result:
         rows=RowCount(**saved.metrics["rows"]),
         seconds=saved.metrics["seconds"],
         timings=tuple((str(name), float(took)) for name, took in manifest.pop("timings")),
+        stages=tuple(StageTime(**item) for item in manifest.pop("stages", ())),
         warnings=tuple(manifest.pop("warnings")),
         manifest={k: v for k, v in manifest.items() if k not in ("format", "complete", "sha256")},
         path=os.fspath(path),

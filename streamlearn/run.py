@@ -94,6 +94,7 @@ def fit(
     on_unsupported: str = "raise",
     sample_rows: int = 100_000,
     quantiles: str = "exact",
+    cache: bool | None = None,
     run: str | os.PathLike[str] | None = None,
     overwrite: bool = False,
     listeners: Sequence[Listener] = (),
@@ -134,7 +135,8 @@ def fit(
     threads : int, optional
         By default the number of cores. Changes no bit of the model.
     scratch_dir : path, optional
-        Where shuffled and held-out rows are kept; the system's temporary folder by default.
+        Where shuffled, prepared and held-out rows are kept; the system's temporary folder by
+        default.
     on_error : {"raise", "quarantine"}, default "raise"
         What becomes of rows that cannot be used: fragments that cannot be read, lines that do
         not parse, targets and weights that are no finite number, infinite features. With
@@ -149,6 +151,9 @@ def fit(
     quantiles : {"exact", "sketch"}, default "exact"
         Whether medians and other quantiles are exact, which may take one or two passes more, or
         from a sketch with a bound on its error, which the result and the report state.
+    cache : bool, optional
+        Keep prepared rows on disk between epochs, which are then neither decoded nor transformed
+        again; by default where that is projected to save time and the disk has twice the room.
     run : path, optional
         Folder to save the run in.
     overwrite : bool, default False
@@ -203,6 +208,7 @@ def fit(
         on_unsupported=on_unsupported,
         sample_rows=sample_rows,
         quantiles=quantiles,
+        cache=cache,
     )
     with ExitStack() as stack:
         stage = None

@@ -38,7 +38,9 @@ def no_leaks():
     left = [thread for thread in threading.enumerate() if thread.name.startswith("streamlearn")]
     assert not left, f"threads left behind: {left}"
     ours = {
-        name for name in _open_files() - files if name.endswith((".parquet", ".npy", "clear_refs"))
+        name
+        for name in _open_files() - files
+        if name.endswith((".parquet", ".npy", "clear_refs", "(deleted)"))
     }
     assert not ours, f"files left open: {ours}"
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import warnings
+from types import SimpleNamespace
 
 import numpy as np
 import pyarrow as pa
@@ -32,6 +34,7 @@ from streamlearn.errors import (
     UsageError,
 )
 from streamlearn.plan.holdout import held_out
+from streamlearn.stream.scratch import Scratch
 from streamlearn.testing import check_same_bits
 from streamlearn.testing.compare import assert_same_fit
 
@@ -162,6 +165,63 @@ def test_shuffled_epochs_are_the_same_bits_and_differ_from_unshuffled(mixed):
     plain = sl.fit(pipeline, data, **options).estimator
     assert not np.array_equal(fitted[-1].coef_, plain[-1].coef_)
     assert fitted[-1].t_ == plain[-1].t_
+
+
+@pytest.mark.parametrize("sparse", [False, True])
+def test_prepared_rows_are_kept_between_epochs_to_the_same_bits(mixed, sparse):
+    folder, _ = mixed
+    data = sl.scan(folder, target="label", features=FEATURES if sparse else ["distance", "count"])
+    before = preprocessing() if sparse else make_pipeline(SimpleImputer(), StandardScaler())
+    pipeline = make_pipeline(before, SGDClassifier(random_state=0))
+    options = {"epochs": 4, "batch_size": 500, "validation": 0.1}
+    again = sl.fit(pipeline, data, cache=False, **options)
+    kept = check_same_bits(pipeline, data, VARIATIONS, cache=True, **options)
+    assert_same_fit(kept, again.estimator, rtol=0)
+    result = sl.fit(pipeline, data, cache=True, **options)
+    assert [record.loss for record in result.history] == [r.loss for r in again.history]
+    assert result.scores == again.scores
+    calls = {
+        name: {s.stage: s.calls for s in r.stages}
+        for name, r in [("kept", result), ("again", again)]
+    }
+    assert calls["kept"]["prepare"] < calls["again"]["prepare"]
+    assert calls["kept"]["scratch"]
+    assert "scratch" not in calls["again"]
+
+
+def test_explain_says_that_prepared_rows_are_kept_and_what_it_saves(mixed):
+    folder, _ = mixed
+    data = sl.scan(folder, target="label", features=FEATURES)
+    pipeline = make_pipeline(preprocessing(), SGDClassifier())
+    plan = sl.explain(pipeline, data, epochs=20)
+    assert "kept on disk" in plan.passes[-1].why
+    assert plan.passes[-1].times == 1
+    assert "kept on disk" not in sl.explain(pipeline, data, epochs=1).passes[-1].why
+    assert "kept on disk" not in sl.explain(pipeline, data, epochs=20, cache=False).passes[-1].why
+
+
+def test_a_disk_that_fills_while_rows_are_kept_costs_time_and_no_bit(mixed, monkeypatch):
+    folder, _ = mixed
+    data = sl.scan(folder, target="y", features=["distance"])
+    pipeline = make_pipeline(SimpleImputer(), StandardScaler(), SGDRegressor(random_state=0))
+    options = {"epochs": 3, "batch_size": 500}
+    wanted = sl.fit(pipeline, data, cache=False, **options)
+    append = Scratch.append
+
+    def full(self, chunk):
+        if self.rows >= 1_000:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        append(self, chunk)
+
+    monkeypatch.setattr(Scratch, "append", full)
+    result = sl.fit(pipeline, data, cache=True, **options)
+    assert_same_fit(result.estimator, wanted.estimator, rtol=0)
+    assert any("No space left" in text for text in result.warnings)
+    monkeypatch.undo()
+    monkeypatch.setattr("shutil.disk_usage", lambda _: SimpleNamespace(free=1_000))
+    with pytest.raises(UsageError, match="cache=True keeps .* free"):
+        sl.fit(pipeline, data, cache=True, **options)
+    assert "kept" not in str(sl.explain(pipeline, data, **options))
 
 
 def test_shuffling_mends_data_sorted_by_class(tmp_path):
@@ -312,7 +372,7 @@ def test_explain_reads_no_row_and_tells_every_pass(mixed, monkeypatch):
     folder, _ = mixed
     data = sl.scan(folder, target="label", features=FEATURES)
     monkeypatch.setattr(pq.ParquetFile, "iter_batches", None)
-    plan = sl.explain(make_pipeline(preprocessing(), SGDClassifier()), data, epochs=4)
+    plan = sl.explain(make_pipeline(preprocessing(), SGDClassifier()), data, epochs=4, cache=False)
     assert [(item.name, item.times) for item in plan.passes] == [("statistics", 1), ("learn", 4)]
     text = str(plan)
     for part in ("StandardScaler", "OneHotEncoder", "classes and counts of 'label'", "floor"):

@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from streamlearn.cli.options import (
+    PROFILE,
     data_options,
     fit_options,
     memory_options,
@@ -50,6 +51,7 @@ def make_estimator(dataset: Any, options: dict[str, Any]) -> tuple[Any, list[str
 @fit_options
 @click.option("-o", "--output", "run", required=True, help="Folder of the run.")
 @click.option("--overwrite", is_flag=True, help="Replace a run that is there already.")
+@PROFILE
 @memory_options
 def command(data: tuple[str, ...], **options: Any) -> int:
     """Fit a model on DATA: files, globs, directories, URLs of parquet, or a zarr store.
@@ -62,11 +64,13 @@ def command(data: tuple[str, ...], **options: Any) -> int:
     """
     from streamlearn.bundle import metrics_of, refuse_occupied
     from streamlearn.cli.display import exit_code_of, show_progress
+    from streamlearn.report.stages import stage_text
     from streamlearn.report.text import result_summary
     from streamlearn.run import explain, fit
 
     quiet, as_json = options.pop("quiet"), options.pop("as_json")
     del options["debug"]
+    timed = options.pop("profile")
     refuse_occupied(options["run"], overwrite=options["overwrite"])
     dataset = open_dataset(data, options)
     estimator, notes = make_estimator(dataset, options)
@@ -83,4 +87,6 @@ def command(data: tuple[str, ...], **options: Any) -> int:
         click.echo(json.dumps({**metrics_of(result), "run": result.path}, indent=2))
     elif not quiet:
         click.echo(result_summary(result))
+    if timed and not as_json:
+        click.echo(stage_text(result.stages, result.seconds))
     return exit_code_of(result.memory, result.rows.rejected)

@@ -12,6 +12,7 @@ from streamlearn.sizes import parse_rows
 
 __all__ = [
     "ON_ERROR",
+    "PROFILE",
     "data_options",
     "file_options",
     "fit_options",
@@ -47,6 +48,9 @@ class Rows(_IntType):
 ROWS = Rows()
 
 
+PROFILE = click.option(
+    "--profile", is_flag=True, help="Show where the time went, and what would help."
+)
 ON_ERROR = click.option(
     "--on-error",
     type=click.Choice(["raise", "quarantine"]),
@@ -196,6 +200,11 @@ def fit_options(function: F) -> F:
             default="exact",
             show_default=True,
             help="sketch: medians and quantiles within a stated bound, in fewer passes.",
+        ),
+        click.option(
+            "--cache/--no-cache",
+            default=None,
+            help="Keep prepared rows on disk between epochs; by default where it saves time.",
         ),
         ON_ERROR,
     )(function)

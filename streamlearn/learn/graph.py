@@ -11,6 +11,7 @@ import copy
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, Protocol
 
 import numpy as np
@@ -155,7 +156,7 @@ class Leaf:
         """See `Node.fitted`."""
         return self.kernel is not None
 
-    @property
+    @cached_property
     def takes_weight(self) -> bool:
         """Whether the user asked for sample weights here, by scikit-learn's metadata routing."""
         ask = getattr(self.estimator, "get_metadata_routing", None)

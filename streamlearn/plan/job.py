@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import os
+import shutil
+import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -59,6 +62,7 @@ class Options:
     on_unsupported: str = "raise"
     sample_rows: int = 100_000
     quantiles: str = "exact"
+    cache: bool | None = None
 
     def __post_init__(self) -> None:
         for name in _WHOLE_NUMBERS:
@@ -149,6 +153,13 @@ class Job:
     def scratch_dir(self) -> str | None:
         """Folder for what is kept on disk meanwhile; None: the system's."""
         return scratch_folder(self.options.scratch_dir)
+
+    def free_disk_bytes(self) -> int:
+        """Return what is free where scratch is kept."""
+        place = Path(self.scratch_dir or tempfile.gettempdir())
+        while not place.exists():
+            place = place.parent
+        return shutil.disk_usage(place).free
 
     @property
     def threads(self) -> int:

@@ -48,9 +48,30 @@ class CategoryIndex:
             low, high = known[0], known[-1]
             whole = known.dtype.kind in "biu" or bool((known == np.floor(known)).all())
             if whole and abs(float(low)) < 2**62 and float(high) - float(low) < _DENSE_RANGE:
-                self._low = int(low)
-                self._table = np.full(int(high) - int(low) + 1, _UNKNOWN, dtype=np.int32)
+                # One place more at either end, for all that lies beyond: lookups are clipped.
+                self._low = int(low) - 1
+                self._table = np.full(int(high) - int(low) + 3, _UNKNOWN, dtype=np.int32)
                 self._table[known.astype(np.int64) - self._low] = np.arange(len(known))
+
+    def look_up(self, outputs: NDArray[Any]) -> NDArray[Any] | None:
+        """Return what `take_numbers` takes outputs from instead of positions, if it can.
+
+        Parameters
+        ----------
+        outputs : array of shape (n_categories + 1,)
+            Of each category, and of what is none of them.
+        """
+        return None if self._table is None else outputs[self._table]
+
+    def take_numbers(self, column: Any, table: NDArray[Any]) -> NDArray[Any] | None:
+        """Return the outputs of a column of integers without gaps; None where it is no such."""
+        if isinstance(column, pa.Array):
+            if column.null_count or not pa.types.is_integer(column.type):
+                return None
+            column = column.to_numpy()
+        if column.dtype.kind not in "iu" or column.dtype == np.uint64:
+            return None
+        return np.asarray(table.take(column.astype(np.int64) - self._low, mode="clip"))
 
     def find(self, column: Any) -> NDArray[np.int32]:
         """Return the positions of a column's values, shape (rows,)."""
@@ -64,14 +85,11 @@ class CategoryIndex:
         return self._find_arrow(pa.array(column.tolist(), from_pandas=True))
 
     def _find_numbers(self, values: NDArray[Any]) -> NDArray[np.int32]:
-        if self._table is not None and values.dtype.kind in "iu":
-            shifted = values.astype(np.int64) - self._low
-            inside = (shifted >= 0) & (shifted < len(self._table))
-            if inside.all():
-                return self._table[shifted]
-            return np.where(
-                inside, self._table.take(shifted, mode="clip"), np.int32(_UNKNOWN)
-            ).astype(np.int32)
+        if (
+            self._table is not None
+            and (found := self.take_numbers(values, self._table)) is not None
+        ):
+            return found
         known = np.asarray(self._known)
         if not len(known):
             found = np.full(len(values), _UNKNOWN, dtype=np.int32)
@@ -191,12 +209,21 @@ class OneHotKernel:
             if groups_unknown and rare is not None:
                 table[-1] = table[rare[0]]
             self._tables.append(table)
+        self._direct = [
+            index.look_up(table) for index, table in zip(self._indexes, self._tables, strict=True)
+        ]
 
     def positions(self, X: Block) -> NDArray[np.int32]:
         """Return output columns, shape (rows, input columns); -1 where the row has none."""
         columns = columns_of(X)
         out = np.empty((len(columns[0]), len(columns)), dtype=np.int32)
         for index, column in enumerate(columns):
+            direct = self._direct[index]
+            if direct is not None and not self._refuses:
+                taken = self._indexes[index].take_numbers(column, direct)
+                if taken is not None:
+                    out[:, index] = taken
+                    continue
             found = self._indexes[index].find(column)
             if self._refuses and (unknown := found == _UNKNOWN).any():
                 raise _refuse_unknown(

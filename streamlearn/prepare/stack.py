@@ -26,23 +26,27 @@ def stack_slots(parts: Sequence[Slots], rows: int) -> Any:
     slots = sum(positions.shape[-1] for positions, _, _, _ in parts)
     dtype = np.result_type(*(kind for _, _, _, kind in parts))
     columns = np.empty((rows, slots), dtype=np.int32)
-    data = np.empty((rows, slots), dtype=dtype)
-    present = np.ones((rows, slots), dtype=bool)
+    data = np.ones((rows, slots), dtype=dtype)
+    absent: list[tuple[slice, NDArray[np.bool_]]] = []
     slot = offset = 0
     for positions, values, width, _ in parts:
         here = slice(slot, slot + positions.shape[-1])
-        if values is None:
-            data[:, here] = 1
-            np.greater_equal(positions, 0, out=present[:, here])
-        else:
+        if values is not None:
             data[:, here] = values
-            np.not_equal(values, 0, out=present[:, here])
+            # Sums of zeros and ones are the fastest question NumPy answers.
+            if np.count_nonzero(values) < values.size:
+                absent.append((here, values == 0))
+        elif positions.size and positions.min() < 0:
+            absent.append((here, positions < 0))
         np.add(positions, offset, out=columns[:, here])
         slot, offset = here.stop, offset + width
-    if present.all():
+    if not absent:
         indptr = np.arange(0, rows * slots + 1, max(1, slots), dtype=np.int32)
         found = (data.ravel(), columns.ravel(), indptr)
     else:
+        present = np.ones((rows, slots), dtype=bool)
+        for here, gaps in absent:
+            np.logical_not(gaps, out=present[:, here])
         indptr = np.zeros(rows + 1, dtype=np.int32)
         np.cumsum(present.sum(axis=1), out=indptr[1:])
         found = (data[present], columns[present], indptr)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from streamlearn.report.coefficients import Coefficients, coefficients_of, final_step
 from streamlearn.report.profile import ProfileTable, profile_table
 from streamlearn.report.rejected import RejectedTable, rejected_table
+from streamlearn.report.stages import StageRow, limiting, stage_rows
 from streamlearn.sizes import format_bytes, format_rows, format_seconds
 
 if TYPE_CHECKING:
@@ -160,6 +161,9 @@ class Content:
     resizes: Table
     reclaimed: tuple[Fact, ...]
     terms: tuple[tuple[str, tuple[Fact, ...]], ...]
+    stages: tuple[StageRow, ...]
+    limits: Fact
+    """The stage that limits, and what would help."""
     coefficients: Coefficients
     again: tuple[Fact, ...]
     call: str
@@ -214,6 +218,8 @@ def content_of(result: Result) -> Content:
             )
             for name, terms in result.plan.memory.passes
         ),
+        stages=stage_rows(result.stages),
+        limits=Fact(*limiting(result.stages, result.seconds)),
         coefficients=coefficients_of(result.estimator),
         again=_again(manifest),
         call=_call(manifest.get("options") or {}),

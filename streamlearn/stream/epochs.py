@@ -17,7 +17,7 @@ from streamlearn.learn.sequential import SequentialLearner
 from streamlearn.plan.order import Shuffle
 from streamlearn.prepare.base import Kernel
 from streamlearn.prepare.frame import numbers
-from streamlearn.rebatch import Rebatcher, rebatch
+from streamlearn.rebatch import Rebatcher, cut, rebatch
 from streamlearn.score.base import Score, answers_of
 from streamlearn.score.progressive import ProgressiveLoss
 from streamlearn.stream.events import BatchLearned, EpochEnded, PassEnded, PassStarted
@@ -93,20 +93,26 @@ class Epochs:
     stopping: Stopping | None = None
     scratch_dir: str | None = None
     first_pass: int = 1
+    cache: bool = False
+    """Whether prepared rows are kept on disk for the epochs after the first."""
+    warn: Callable[[str], None] = print
     rows: RowCount = field(default_factory=RowCount)
     records: list[EpochRecord] = field(default_factory=list)
     names: list[str] | None = None
     """Of the columns that the model learned from, where the steps before it give frames."""
     _learned: int = 0
+    _kept: Scratch | None = None
 
     def run(self) -> None:
         """Learn; `records` and `rows` then hold what happened."""
         with ExitStack() as stack:
-            held = Scratch(self.scratch_dir) if self.reader.validation else None
-            store = Scratch(self.scratch_dir) if self.shuffle is not None else None
-            for scratch in (held, store):
-                if scratch is not None:
-                    stack.enter_context(scratch)
+
+            def scratch(wanted: bool) -> Scratch | None:
+                return stack.enter_context(Scratch(self.scratch_dir)) if wanted else None
+
+            held = scratch(bool(self.reader.validation))
+            store = scratch(self.shuffle is not None)
+            self._kept = scratch(self.cache)
             if store is not None:
                 for prepared in self._started("prepare", self._read(held)):
                     store.append(prepared)
@@ -116,6 +122,8 @@ class Epochs:
                 stream: Generator[Chunk, None, None]
                 if store is not None:
                     stream = self._shuffled(store, epoch)
+                elif epoch and self._kept is not None:
+                    stream = self._again(self._kept)
                 else:
                     stream = self._read(held if epoch == 0 else None)
                 self._epoch(epoch, stream, held)
@@ -143,22 +151,32 @@ class Epochs:
         self, epoch: int, stream: Generator[Chunk, None, None], held: Scratch | None
     ) -> None:
         governor = self.reader.governor
+        stages = governor.stages
         begin = governor.seconds
         meter = ProgressiveLoss(self.predictor, self.learner.classes)
         curve = []
         before = self._learned
         name = f"learn, epoch {epoch + 1} of {self.epochs}"
-        for number, batch in enumerate(self._started(name, stream), 1):
-            loss = meter.before(batch.X, batch.y) if self.learner.batches else None
-            self._learn(batch)
+        batches = self._started(name, stream)
+        if self.reader.threads:
+            batches = stages.each("wait", batches)
+        for number, batch in enumerate(batches, 1):
+            loss = None
+            if self.learner.batches:
+                with stages.at("score"):
+                    loss = meter.before(batch.X, batch.y)
+            with stages.at("model"):
+                self._learn(batch)
             self._learned += len(batch)
             if loss is not None:
                 curve.append((self._learned, loss))
             governor.tell(BatchLearned(governor.seconds, epoch + 1, number, self._learned, loss))
-        self.learner.flush()
+        with stages.at("model"):
+            self.learner.flush()
         if self._learned == before:
             raise DataError(f"there is no row to learn from: {self.rows.shown()}")
-        scores = self._score(held)
+        with stages.at("score"):
+            scores = self._score(held)
         loss = meter.value()
         governor.tell(EpochEnded(governor.seconds, epoch + 1, loss, meter.name, scores))
         self.records.append(
@@ -216,29 +234,71 @@ class Epochs:
         account = RowCount()
 
         def raw() -> Iterator[Chunk]:
-            with closing(self.reader.parts()) as parts:
-                for part in parts:
+            with closing(self.reader.parts()) as read:
+                for part in read:
                     count_part(part, account)
                     self.reader.governor.after_chunk(account.read)
                     if part.held is not None and held is not None:
-                        for batch in aside.push(part.held):
-                            held.append(self._prepare(batch, new=True))
+                        for parts in aside.cut(part.held):
+                            held.append(self._prepare(parts, new=True))
                     if part.learn is not None:
                         yield part.learn
 
+        def prepare(parts: list[Chunk]) -> Chunk:
+            batch = self._prepare(parts)
+            if first:
+                self._keep(batch)
+            return batch
+
         threads = min(1, self.reader.threads)
-        prepared = ahead(rebatch(raw(), self.batch_rows), self._prepare, threads=threads)
+        prepared = ahead(cut(raw(), self.batch_rows), prepare, threads=threads)
         with closing(prepared) as batches:
             yield from batches
         if held is not None:
-            for batch in aside.rest():
-                held.append(self._prepare(batch, new=True))
+            for rest in aside.cut_rest():
+                held.append(self._prepare(rest, new=True))
         account.check()
         if first:
             self.rows = account
 
-    def _prepare(self, batch: Chunk, *, new: bool = False) -> Chunk:
+    def _keep(self, batch: Chunk) -> None:
+        """Write a prepared batch for the epochs to come, for as long as the disk takes it."""
+        if self._kept is None:
+            return
+        if batch.X.dtype.kind == "O":
+            self._kept = None  # scratch holds numbers
+            return
+        try:
+            with self.reader.governor.stages.at("scratch"):
+                self._kept.append(batch)
+        except OSError as error:
+            self._kept = None
+            self.warn(
+                f"prepared rows are not kept for the epochs to come ({error}); they are read and "
+                "prepared again for each"
+            )
+
+    def _again(self, kept: Scratch) -> Generator[Chunk, None, None]:
+        """Yield the batches of the first epoch once more."""
+
+        def read(start: int) -> Chunk:
+            with self.reader.governor.stages.at("scratch"):
+                return kept.read(start, min(kept.rows, start + self.batch_rows))
+
+        starts = range(0, kept.rows, self.batch_rows)
+        with closing(ahead(starts, read, threads=min(1, self.reader.threads))) as batches:
+            done = 0
+            for batch in batches:
+                done += len(batch)
+                self.reader.governor.after_chunk(done)
+                yield batch
+
+    def _prepare(self, parts: list[Chunk], *, new: bool = False) -> Chunk:
         """Transform a batch; ``new`` rows are not those the statistics were learned from."""
+        with self.reader.governor.stages.at("prepare"):
+            return self._transformed(Chunk.concat(parts), new=new)
+
+    def _transformed(self, batch: Chunk, *, new: bool) -> Chunk:
         try:
             X = batch.X
             if self.kernel is not None:

@@ -16,6 +16,7 @@ from streamlearn.sizes import format_bytes
 from streamlearn.stream.events import ChunkRead, ChunkResized, Event, Listener, Reclaimed
 from streamlearn.stream.probe import Probe
 from streamlearn.stream.reclaim import RECLAIMERS
+from streamlearn.stream.stages import Stages
 
 __all__ = ["AMPLE", "Governor", "MemoryUse"]
 
@@ -99,6 +100,7 @@ class Governor:
         self._began_with = self._held = probe.rss()
         self._cost = 0.0
         self.monitor_s = 0.0
+        self.stages = Stages()
         self._calm = 0
         self._lag = lag
         self._settling = 0

@@ -118,7 +118,7 @@ class Reader:
             stream = self.dataset.read(
                 fragment, self.features, size, roles=self.roles, left_out=left_out
             )
-            with closing(stream) as chunks:
+            with closing(self.governor.stages.each("decode", stream)) as chunks:
                 for chunk in chunks:
                     if chunk.rows[-1] < done:
                         continue

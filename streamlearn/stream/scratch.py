@@ -23,8 +23,15 @@ from streamlearn.sizes import format_bytes
 __all__ = ["Scratch", "check_free_disk"]
 
 
-def check_free_disk(folder: str | os.PathLike[str] | None, size_bytes: int) -> None:
+def check_free_disk(
+    folder: str | os.PathLike[str] | None, size_bytes: int, *, what: str = "shuffling"
+) -> None:
     """Refuse scratch that the disk has no room for.
+
+    Parameters
+    ----------
+    what : str
+        That keeps rows on disk.
 
     Raises
     ------
@@ -35,9 +42,9 @@ def check_free_disk(folder: str | os.PathLike[str] | None, size_bytes: int) -> N
     free = shutil.disk_usage(place).free
     if size_bytes > free:
         raise UsageError(
-            f"shuffling keeps {format_bytes(size_bytes)} of rows on disk, but "
+            f"{what} keeps {format_bytes(size_bytes)} of rows on disk, but "
             f"{place} has {format_bytes(free)} free; name another folder with scratch_dir= or "
-            "--scratch-dir, or do without shuffling"
+            f"--scratch-dir, or do without {what}"
         )
 
 
@@ -115,6 +122,7 @@ class Scratch:
             self._append_target(chunk.y)
         if chunk.weight is not None:
             self._column("weight", np.dtype(np.float64)).append(chunk.weight)
+        self._column("rows", np.dtype(np.int64)).append(chunk.rows)
         self.rows += len(chunk)
 
     def _append_sparse(self, X: Any) -> None:
@@ -149,7 +157,7 @@ class Scratch:
         if "codes" in columns:
             y = np.array(self._label_values, dtype=object)[columns["codes"].read(start, stop)]
         weight = columns["weight"].read(start, stop) if "weight" in columns else None
-        rows = np.arange(start, stop, dtype=np.int64)
+        rows = columns["rows"].read(start, stop)
         if "X" in columns:
             matrix = columns["X"].read(start, stop).reshape(stop - start, *self._shape)
             return Chunk(matrix, rows, y, weight)

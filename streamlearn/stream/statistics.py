@@ -89,10 +89,12 @@ def statistics_pass(
         working[fragment.index] = mine.state
         blocks = Rebatcher(rows)
         for part in reader.fragment(fragment):
-            _take_part(part, mine, root, blocks, reader.dataset)
+            with reader.governor.stages.at("statistics"):
+                _take_part(part, mine, root, blocks, reader.dataset)
             yield part.read
-        for block in blocks.rest():
-            _learn(mine, root, block, reader.dataset)
+        with reader.governor.stages.at("statistics"):
+            for block in blocks.rest():
+                _learn(mine, root, block, reader.dataset)
         yield mine
 
     read = 0
@@ -131,7 +133,8 @@ def _learn_in_order(
     read = 0
     with closing(reader.parts()) as parts:
         for part in parts:
-            _take_part(part, found, root, blocks, reader.dataset)
+            with reader.governor.stages.at("statistics"):
+                _take_part(part, found, root, blocks, reader.dataset)
             read += part.read
             reader.governor.after_chunk(read)
             if watch is not None:

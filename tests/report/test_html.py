@@ -95,6 +95,7 @@ def test_page_is_complete_and_small(result: Result, html: str) -> None:
         "The plan, and what happened",
         "Learning",
         "Memory",
+        "Where the time went",
         "Coefficients",
         "How to reproduce",
     ]
