@@ -54,8 +54,8 @@ class RowMetric:
 class MeanLosses(Additive):
     """Means of losses, and what is made of them.
 
-    A state is the weight of the rows and a sum for each metric and output: 8 + 8 metrics
-    outputs bytes a group.
+    A state is the weight of the rows and a sum for each output and loss function (which MSE and
+    RMSE share): 8 + 8 functions outputs bytes a group.
 
     Parameters
     ----------
@@ -68,7 +68,11 @@ class MeanLosses(Additive):
     def __init__(self, metrics: Sequence[RowMetric], outputs: int = 1) -> None:
         self.metrics = tuple(metrics)
         self.outputs = outputs
-        self.size = 1 + len(self.metrics) * outputs
+        # MSE and RMSE are made of one sum.
+        self._distinct = {metric.function: metric for metric in self.metrics}
+        places = {function: at for at, function in enumerate(self._distinct)}
+        self._first = [1 + places[metric.function] * outputs for metric in self.metrics]
+        self.size = 1 + len(self._distinct) * outputs
         self.names = tuple(metric.name for metric in metrics)
         self._numeric = all(metric.numeric for metric in metrics)
 
@@ -91,7 +95,7 @@ class MeanLosses(Additive):
         out[:, 0] = group_sums(ones, groups, count)
         truth, said = self._columns(y, answers)
         held = None if weight is None else ones
-        for at, metric in enumerate(self.metrics):
+        for at, metric in enumerate(self._distinct.values()):
             for output in range(self.outputs):
                 losses = _losses(metric, truth[output], said[output])
                 out[:, 1 + at * self.outputs + output] = group_sums(losses, groups, count, held)
@@ -110,8 +114,7 @@ class MeanLosses(Additive):
             1.0, states[:, 0], out=np.full(len(states), np.nan), where=states[:, 0] > 0
         )
         found = {}
-        for at, metric in enumerate(self.metrics):
-            first = 1 + at * self.outputs
+        for first, metric in zip(self._first, self.metrics, strict=True):
             means = states[:, first : first + self.outputs] * known[:, None]
             if metric.finish is not None:
                 means = np.stack([metric.finish(column) for column in means.T], axis=1)

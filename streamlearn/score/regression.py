@@ -38,6 +38,10 @@ def _require(inside: NDArray[np.bool_], values: Floats, metric: str, what: str) 
         )
 
 
+def _squared_error(y: Floats, said: Floats) -> Floats:
+    return np.asarray(np.square(y - said))
+
+
 def _squared_log_error(y: Floats, said: Floats) -> Floats:
     name = "mean squared logarithmic error"
     _require(y > -1, y, name, "true values above -1")
@@ -126,8 +130,8 @@ _ROOT: Callable[[Floats], Floats] = np.sqrt
 LOSSES: Mapping[str, RowMetric] = {
     metric.name: metric
     for metric in (
-        RowMetric("mse", lambda y, said: (y - said) ** 2),
-        RowMetric("rmse", lambda y, said: (y - said) ** 2, finish=_ROOT),
+        RowMetric("mse", _squared_error),
+        RowMetric("rmse", _squared_error, finish=_ROOT),
         RowMetric("mae", lambda y, said: np.abs(y - said)),
         RowMetric("mape", _percentage_error),
         RowMetric("msle", _squared_log_error),

@@ -61,6 +61,7 @@ class Scores:
         self.scores: list[Score] = [part for part in parts if not _is_statistic(part)]  # type: ignore[misc]
         self.states = [np.zeros((1, part.size)) for part in self.statistics]
         """Of each statistic, shape (1, size): for curves, matrices and the like."""
+        self._in_place = [part if isinstance(part, InPlace) else None for part in self.statistics]
 
     def update(self, y: NDArray[Any], answers: Answers, weight: Any = None) -> None:
         """See `streamlearn.score.base.Score.update`.
@@ -75,9 +76,9 @@ class Scores:
         if self.classes is not None:
             answers = placed(y, answers, self.classes)
         one = np.zeros(len(y), dtype=np.intp)
-        for part, state in zip(self.statistics, self.states, strict=True):
-            if isinstance(part, InPlace):
-                part.add(state, y, answers, weight)
+        for part, large, state in zip(self.statistics, self._in_place, self.states, strict=True):
+            if large is not None:
+                large.add(state, y, answers, weight)
             else:
                 part.merge(state, part.states(y, answers, weight, one, 1))
         for score in self.scores:
