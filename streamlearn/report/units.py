@@ -20,7 +20,7 @@ _UNITS = {
     "log_loss": _NATS,
     "mae": _TARGET,
     "mape": "share of the true value",
-    "matthews_corrcoef": "no unit, −1 to 1",
+    "matthews_corrcoef": "no unit, -1 to 1",
     "max_error": _TARGET,
     "mean_absolute_error": _TARGET,
     "mean_absolute_percentage_error": "share of the true value",
