@@ -72,7 +72,6 @@ class GateRow:
 
     gate: str
     passed: bool
-    metric: str
     value: str
     interval: str
     unit: str
@@ -239,7 +238,6 @@ def _gates(found: Evaluation) -> Table:
         GateRow(
             gate=short(gate.gate, 300),
             passed=gate.passed,
-            metric=gate.metric,
             value=number(gate.value),
             interval=span(gate.interval),
             unit=unit_of(gate.metric),
@@ -280,8 +278,8 @@ def _difference(found: Evaluation, other: Comparison, name: str) -> DifferenceRo
     return DifferenceRow(
         name=name,
         unit=unit_of(name),
-        this=number(found.metrics[name]),
-        other=number(other.metrics[name]),
+        this=with_interval(found.metrics[name], found.intervals.get(name)),
+        other=with_interval(other.metrics[name], other.intervals.get(name)),
         difference=text if text.startswith("-") else f"+{text}",
         interval=span(interval),
         verdict=verdict,

@@ -192,13 +192,14 @@ def _histogram(residuals: Residuals) -> tuple[str, str, str]:
     edges = list(residuals.edges)
     step = edges[1] - edges[0] if len(edges) > 1 else 1.0
     # The outermost bars are open; they are drawn as wide as the others, and said to be open.
-    left = [edges[0] - step, *edges]
+    ends = [edges[0] - step, *edges, edges[-1] + step]
     total = sum(residuals.weights) or 1.0
+    heights = [100 * weight / total for weight in residuals.weights]
     with panels_of(1, **_SIZE) as (figure, panels):
         axes = panels[0]
-        heights = [100 * weight / total for weight in residuals.weights]
-        colors = [PEAK, *[RESIDENT] * (len(heights) - 2), PEAK][: len(heights)]
-        axes.bar(left, heights, width=step, align="edge", color=colors, alpha=0.75, linewidth=0)
+        axes.stairs(heights[1:-1], edges, fill=True, color=RESIDENT, alpha=0.75)
+        axes.stairs(heights[:1], ends[:2], fill=True, color=PEAK, alpha=0.75)
+        axes.stairs(heights[-1:], ends[-2:], fill=True, color=PEAK, alpha=0.75)
         axes.axvline(0, color=INK, linewidth=0.8, alpha=0.5, linestyle=(0, (4, 3)))
         axes.grid(visible=False, axis="x")
         axes.set_xlabel("truth minus prediction (target units)")

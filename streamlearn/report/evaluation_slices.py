@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -140,11 +141,11 @@ def _slices(table: SliceTable, found: Evaluation, most: int) -> SlicesTable:
     scale = _scale(shown, found)
     return SlicesTable(
         by=short(table.by, _NAME),
-        told=short(table.told, 300),
+        told=short(f"{len(table):,} slice{'s' * (len(table) != 1)}: {table.told}", 300),
         metric=main,
         unit=unit_of(main),
-        low=f"{scale.low:.3g}",
-        high=f"{scale.high:.3g}",
+        low=number(scale.low, (scale.high - scale.low) / 10),
+        high=number(scale.high, (scale.high - scale.low) / 10),
         rows=tuple(_slice(item, "", found, found.rows.scored, scale, others) for item in shown),
         others=tuple((name, unit_of(name)) for name in others),
         note=note,
@@ -153,10 +154,20 @@ def _slices(table: SliceTable, found: Evaluation, most: int) -> SlicesTable:
 
 def _scale(shown: Sequence[Slice], found: Evaluation) -> Scale:
     """Return the scale of a table: few rows have wild values, which would hide all others."""
-    main = found.main
+    main, whole = found.main, found.metrics.get(found.main)
     large = [item for item in shown if item.rows >= found.least_rows] or list(shown)
-    values = [item.metrics[main] for item in large if main in item.metrics]
-    return Scale.over(values, found.metrics.get(main))
+    values = [
+        item.metrics[main] for item in large if math.isfinite(item.metrics.get(main, math.nan))
+    ]
+    values += [] if whole is None else [whole]
+    drawn = [item.intervals[main] for item in large if main in item.intervals]
+    if not values or not drawn:
+        return Scale.over(values, whole)
+    # Intervals are shown as far as they do not crowd the values together.
+    low, high = min(values), max(values)
+    room = (high - low) or math.inf
+    ends = (min(item.low for item in drawn), max(item.high for item in drawn))
+    return Scale.over([*values, max(ends[0], low - room), min(ends[1], high + room)], whole)
 
 
 def _slice(

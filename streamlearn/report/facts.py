@@ -22,6 +22,7 @@ __all__ = [
 ]
 
 _MOST_CHARACTERS = 2_000
+_MOST_FILES = 5
 _OPTION_UNITS = {
     "batch_size": "rows",
     "chunk_size": "rows",
@@ -90,10 +91,12 @@ def percent(part: int, whole: int) -> str:
 
     Examples
     --------
-    >>> percent(1, 8), percent(0, 0)
-    ('12.5 %', '-')
+    >>> percent(1, 8), percent(1, 8_000), percent(0, 0)
+    ('12.5 %', '< 0.1 %', '-')
     """
-    return f"{100 * part / whole:.1f} %" if whole else "-"
+    if not whole:
+        return "-"
+    return "< 0.1 %" if 0 < part < 0.0005 * whole else f"{100 * part / whole:.1f} %"
 
 
 def option_facts(options: Mapping[str, Any]) -> tuple[Fact, ...]:
@@ -120,6 +123,7 @@ def data_facts(data: Mapping[str, Any]) -> tuple[Fact, ...]:
     if not data:
         return ()
     return (
+        Fact("files", _files(data)),
         Fact("rows", f"{format_rows(int(data.get('rows') or 0))} rows"),
         Fact("fragments", f"{format_rows(int(data.get('fragments') or 0))} fragments"),
         Fact("target", short(str(data.get("target") or "none"))),
@@ -127,6 +131,13 @@ def data_facts(data: Mapping[str, Any]) -> tuple[Fact, ...]:
         Fact("where", short(str(data.get("where") or "all rows"))),
         Fact("derive", short(_formulas(data.get("derive")))),
     )
+
+
+def _files(data: Mapping[str, Any]) -> str:
+    files = [short(str(path), 200) for path in data.get("files") or ()]
+    more = int(data.get("more_files") or 0) + max(0, len(files) - _MOST_FILES)
+    further = [f"and {format_rows(more)} more files"] if more else []
+    return "\n".join([*files[:_MOST_FILES], *further]) or "none: the data was in memory"
 
 
 def _formulas(derive: Any) -> str:
