@@ -75,23 +75,23 @@ def memory_used(memory: MemoryReport) -> MemoryUsed:
 
 
 def gauge_of(limit: int, reserved: int, projected: int, measured: int | None = None) -> Gauge:
-    """Place the numbers, in bytes, on a bar; nothing is measured of what has not run.
+    """Place the numbers, in bytes, on a bar; of what has not run, it is filled as projected.
 
     Examples
     --------
     >>> gauge_of(100, 20, 80, 50).fill, gauge_of(100, 20, 80).told
     (50.0, 'projected 80 B of a limit of 100 B')
     """
-    scale = 100.0 / max(1, limit, reserved, projected, measured or 0)
-    inside = min(measured or 0, limit)
-    what = ("projected", projected) if measured is None else ("measured", measured)
+    name, size = ("projected", projected) if measured is None else ("measured", measured)
+    scale = 100.0 / max(1, limit, reserved, projected, size)
+    inside = min(size, limit)
     return Gauge(
         fill=round(inside * scale, 2),
-        over=round(((measured or 0) - inside) * scale, 2),
+        over=round((size - inside) * scale, 2),
         reserved=round(reserved * scale, 2),
         projected=round(projected * scale, 2),
         limit=round(limit * scale, 2),
-        told=f"{what[0]} {format_bytes(what[1])} of a limit of {format_bytes(limit)}",
+        told=f"{name} {format_bytes(size)} of a limit of {format_bytes(limit)}",
     )
 
 
