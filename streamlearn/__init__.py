@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from streamlearn.evaluation import Evaluation
     from streamlearn.learn.profile import Profile
     from streamlearn.prepare.dates import DateFeatures
+    from streamlearn.progress import Progress
     from streamlearn.result import Result, load
     from streamlearn.run import convert, evaluate, explain, fit, profile
     from streamlearn.source.dataset import Dataset
@@ -26,6 +27,7 @@ __all__ = [
     "DateFeatures",
     "Evaluation",
     "Profile",
+    "Progress",
     "Result",
     "StreamlearnError",
     "__version__",
@@ -45,6 +47,7 @@ _PLACES = {
     "DateFeatures": ("streamlearn.prepare.dates", "DateFeatures"),
     "Evaluation": ("streamlearn.evaluation", "Evaluation"),
     "Profile": ("streamlearn.learn.profile", "Profile"),
+    "Progress": ("streamlearn.progress", "Progress"),
     "Result": ("streamlearn.result", "Result"),
     "StreamlearnError": ("streamlearn.errors", "StreamlearnError"),
     "convert": ("streamlearn.run", "convert"),

@@ -58,7 +58,10 @@ def plan_fragment(plan: Plan, passes: Sequence[tuple[int, int, Pass]]) -> str:
 
 def _content(plan: Plan, passes: Sequence[tuple[int, int, Pass]]) -> PlanContent:
     memory = plan.memory
-    told = [f"chunks of {format_rows(memory.chunk_rows)} rows", f"{memory.readers} reader{'s' * (memory.readers != 1)} at once"]
+    told = [
+        f"chunks of {format_rows(memory.chunk_rows)} rows",
+        f"{memory.readers} reader{'s' * (memory.readers != 1)} at once",
+    ]
     if plan.batch_rows is not None:
         told.append(f"batches of {format_rows(plan.batch_rows)} rows, {plan.epochs} epochs at most")
     return PlanContent(
