@@ -25,9 +25,12 @@ from streamlearn.prepare.frame import select
 from streamlearn.rebatch import rebatch
 from streamlearn.score.base import Answers, Score, Statistic, answers_of
 from streamlearn.score.bootstrap import Bootstrap
-from streamlearn.score.choose import held_out_scores
+from streamlearn.score.choose import default_metrics, statistics_for
 from streamlearn.score.gates import GateResult, judged, parse_gate
-from streamlearn.score.judge import Judge, Measures
+from streamlearn.score.judge import Judge
+from streamlearn.score.measures import Measures
+from streamlearn.score.names import greater_is_better, metric_names
+from streamlearn.score.ranking import RANKINGS
 from streamlearn.slicing import Slicing, matrix_column
 from streamlearn.source.dataset import Dataset
 from streamlearn.stream.events import PassEnded, PassStarted
@@ -40,7 +43,9 @@ from streamlearn.stream.timeline import Recorder
 
 __all__ = ["EvaluateOptions", "Evaluating"]
 
-_DRAWING_BYTES = 24 << 20
+_SORTED = (*RANKINGS, "median_absolute_error")
+_MAIN = {"regressor": "rmse", "classifier": "accuracy"}
+_DRAWING_BYTES = 8 << 20
 """Of the bootstrap's draws, when all rows are in."""
 
 
@@ -49,7 +54,7 @@ class EvaluateOptions:
     """What the user asked for, beside models and data; see `streamlearn.evaluate`."""
 
     metrics: tuple[str, ...] = ()
-    exact: bool = False
+    exact: bool | tuple[str, ...] = False
     slice_by: tuple[str, ...] = ()
     fairness_by: tuple[str, ...] = ()
     positive: Any = None
@@ -357,15 +362,23 @@ def _told(classes: Any) -> str:
 
 
 def _measures(classes: NDArray[Any] | None, options: EvaluateOptions) -> Measures:
-    """Return what is measured: the metrics asked for, and those that gates name."""
+    """Return what is measured: the metrics asked for or the usual ones, and those of gates."""
+    kind, count = ("regressor", 0) if classes is None else ("classifier", len(classes))
     gates = [parse_gate(text).metric for text in options.require]
-    wanted = tuple(dict.fromkeys([*options.metrics, *gates])) if options.metrics else ()
+    first = list(options.metrics) or default_metrics(kind, count)
+    asked = metric_names([*first, *gates], kind, count)
+    names = list(dict.fromkeys(item.name for item in asked))
+    exact: Sequence[str] = options.exact if not isinstance(options.exact, bool) else ()
+    if options.exact is True:
+        exact = [name for name in names if name in _SORTED]
+    drawn = ["calibration_error"] if classes is not None and not options.metrics else []
 
-    def parts() -> Sequence[Statistic | Score]:
-        return held_out_scores(classes).statistics
+    def parts(chosen: Sequence[str] | None = None) -> Sequence[Statistic | Score]:
+        if chosen is not None:
+            return statistics_for(kind, classes, chosen)
+        folder = options.scratch_dir
+        return statistics_for(kind, classes, [*names, *drawn], exact, scratch_dir=folder)
 
-    main = wanted[0] if wanted else ("rmse" if classes is None else "accuracy")
-    return Measures(parts, classes, main, main not in _LOWER)
-
-
-_LOWER = ("rmse", "mse", "mae", "max_error", "log_loss")
+    main = options.metrics[0] if options.metrics else _MAIN[kind]
+    (own,) = metric_names([main], kind, count)
+    return Measures(parts, asked, classes, main, own.sign < 0 or greater_is_better(own.name))

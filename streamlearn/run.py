@@ -233,7 +233,7 @@ def evaluate(
     data: Any,
     *,
     metrics: Sequence[str] | str = (),
-    exact: bool = False,
+    exact: bool | Sequence[str] = False,
     slice_by: Sequence[str] | str = (),
     fairness_by: Sequence[str] | str = (),
     positive: Any = None,
@@ -261,11 +261,13 @@ def evaluate(
     data : Dataset, or what `streamlearn.scan` takes
         With a target, and the columns the model was fitted on.
     metrics : sequence of str, optional
-        By scikit-learn's scorer names; the first is the one that drift and the worst slices go by.
+        By scikit-learn's scorer names, or plain ones (``rmse``, ``mae``); the first is the one that
+        drift and the worst slices go by.
         By default common ones of classifiers or regressors.
-    exact : bool, default False
-        Compute metrics that are otherwise binned (``roc_auc``, ``average_precision``) exactly, by
-        way of the disk.
+    exact : bool or sequence of str, default False
+        Compute metrics that are otherwise binned (``roc_auc``, ``average_precision``, ``ks``,
+        ``median_absolute_error``) exactly, by a sort on disk: all of them, or those named. Those
+        of slices stay binned.
     slice_by : sequence of str
         Columns, features or not, whose values make slices: ``"zone"`` (values as they are; floats
         of more than 20 values in four quantile bins), ``"distance:10"`` (quantile bins),
@@ -329,7 +331,7 @@ def evaluate(
     folder = scratch_folder(scratch_dir)
     options = EvaluateOptions(
         metrics=_texts("metrics", metrics),
-        exact=exact,
+        exact=exact if isinstance(exact, bool) else _texts("exact", exact),
         slice_by=_texts("slice_by", slice_by),
         fairness_by=_texts("fairness_by", fairness_by),
         positive=positive,

@@ -15,7 +15,8 @@ from streamlearn.errors import UsageError
 from streamlearn.plan.memory import Term
 from streamlearn.score.gaps import Rates, positive_class
 from streamlearn.score.gates import Gate, parse_gate
-from streamlearn.score.judge import Measures, Sliced
+from streamlearn.score.judge import Sliced
+from streamlearn.score.measures import Measures
 from streamlearn.score.slices import (
     BinSlices,
     ChosenSlices,
@@ -38,6 +39,7 @@ _MANY_VALUES = 20
 """Floats with more values than this in the sample are cut into bins where nothing is said."""
 _PLAIN_BINS = 4
 _RATE_BUCKETS = 128
+_RATE_BYTES = 16 << 20
 
 
 class Slicing:
@@ -118,7 +120,7 @@ class Slicing:
             held = self._measures.slice_bytes(most)
             if item.text in self._fair:
                 rates = [Rates(self._positive)]
-                held += tally_bytes(rates, [_RATE_BUCKETS], most)
+                held += tally_bytes(rates, [_RATE_BUCKETS], most, _RATE_BYTES)
             found.append(Term(f"slices by {item.text!r} (at most {most:,})", held))
         for column, values in self._chosen().items():
             held = self._measures.slice_bytes(len(values))
@@ -140,12 +142,12 @@ class Slicing:
             slicer = self._slicer(item, sample)
             rates = None
             if item.text in self._fair:
-                rates = Tally([Rates(self._positive)], [_RATE_BUCKETS], slicer.most)
-            tally = Tally(*self._measures.sliced(slicer.most), slicer.most)
+                rates = Tally([Rates(self._positive)], [_RATE_BUCKETS], slicer.most, _RATE_BYTES)
+            tally = self._measures.slices(slicer.most)
             found.append(Sliced(item.text, item.column, slicer, tally, rates))
         for column, values in self._chosen().items():
             chosen = ChosenSlices(self._field(column), values)
-            tally = Tally(*self._measures.sliced(chosen.most), chosen.most)
+            tally = self._measures.slices(chosen.most)
             found.append(Sliced(column, column, chosen, tally, shown=False))
         return found
 

@@ -172,7 +172,7 @@ def _table(
     if not rows:
         return f"{title}: none" if title else ""
     used = [at for at in range(len(header)) if any(row[at] for row in rows)]
-    table = Table(title=title or None, title_justify="left", box=box.SIMPLE_HEAD, title_style="")
+    table = Table(box=box.SIMPLE_HEAD)
     for at in used:
         table.add_column(
             header[at],
@@ -189,4 +189,4 @@ def _table(
     with console.capture() as caught:
         console.print(table)
     lines = [line.rstrip() for line in caught.get().splitlines()]
-    return "\n".join(line for line in lines if line)
+    return "\n".join([*([title] if title else []), *(line for line in lines if line)])

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from typing import Any, Protocol, Self
 
 import numpy as np
@@ -26,6 +27,14 @@ class Answers:
     """Places of the predictions among the classes, shape (rows,), where they are known."""
     truth: NDArray[np.intp] | None = None
     """Places of the true labels, shape (rows,); see `streamlearn.score.labels.placed`."""
+    numbers: NDArray[np.int64] | None = None
+    """Number of each row in the dataset, shape (rows,), for metrics of a sample of rows."""
+
+    def take(self, rows: Any) -> Answers:
+        """Return the answers of some rows: of a slice, a mask or row numbers."""
+        held = {field.name: getattr(self, field.name) for field in fields(self)}
+        cut = {name: value[rows] for name, value in held.items() if value is not None}
+        return replace(self, **cut)
 
 
 class Score(Protocol):
@@ -104,11 +113,53 @@ class Statistic(Protocol):
         ...
 
 
+_INNER = {
+    "LinearClassifierMixin": "decision_function",
+    "ForestClassifier": "predict_proba",
+    "_BaseNB": "_joint_log_likelihood",
+}
+"""What scikit-learn's classifiers make both labels and probabilities of."""
+
+
 def answers_of(model: Any, X: Any) -> Answers:
-    """Ask a fitted predictor, once, for all that the scores need."""
-    if hasattr(model, "classes_") and hasattr(model, "predict_proba"):
-        chances = np.asarray(model.predict_proba(X))
-        # The same rule as predict's wherever scikit-learn has predict_proba on partial_fit
-        # models would be argmax; ask predict all the same, so that no rule is assumed.
-        return Answers(np.asarray(model.predict(X)), chances)
-    return Answers(np.asarray(model.predict(X)))
+    """Ask a fitted predictor for all that the scores need.
+
+    Labels and probabilities are the model's own ``predict`` and ``predict_proba``. Where
+    scikit-learn makes both of one matrix of scores, that matrix is computed once. Decision values
+    are filled in where they cost nothing more, or where there are no probabilities.
+    """
+    if not hasattr(model, "classes_"):
+        return Answers(np.asarray(model.predict(X)))
+    inner = _inner(model)
+    if inner is not None:
+        model = _asked_once(model, inner)
+    chances = np.asarray(model.predict_proba(X)) if hasattr(model, "predict_proba") else None
+    decisions = None
+    if inner == "decision_function" or (chances is None and hasattr(model, "decision_function")):
+        decisions = np.asarray(model.decision_function(X))
+    return Answers(np.asarray(model.predict(X)), chances, decisions)
+
+
+def _inner(model: Any) -> str | None:
+    kind = type(model)
+    if not kind.__module__.startswith("sklearn."):
+        # Somebody else's class may ask its parts about other rows.
+        return None
+    names = [base.__name__ for base in kind.__mro__ if base.__module__.startswith("sklearn.")]
+    return next((_INNER[name] for name in names if name in _INNER), None)
+
+
+def _asked_once(model: Any, inner: str) -> Any:
+    """Return a shallow copy for one block, that remembers what a method said."""
+    model = copy.copy(model)
+    ask = getattr(model, inner)
+    said: list[Any] = []
+
+    def remembered(X: Any) -> Any:
+        if not said:
+            said.append(ask(X))
+        # What is made of it is made in place.
+        return said[0].copy()
+
+    setattr(model, inner, remembered)
+    return model

@@ -14,7 +14,7 @@ from streamlearn.score.base import Statistic
 
 __all__ = ["NO_INTERVAL", "Bootstrap", "Interval", "buckets_of"]
 
-_PIECE_BYTES = 4 << 20
+_PIECE_BYTES = 1 << 20
 _MOST_UNDEFINED = 0.05
 NO_INTERVAL = ("max_error",)
 """The bootstrap says nothing of extremes: no draw goes beyond the largest value seen."""

@@ -177,7 +177,9 @@ def _matthews(matrix: Floats) -> Floats:
     truth, said = matrix.sum(axis=2), matrix.sum(axis=1)
     right = np.trace(matrix, axis1=1, axis2=2)
     both = right * total - (truth * said).sum(axis=1)
-    own = (total**2 - (truth**2).sum(axis=1)) * (total**2 - (said**2).sum(axis=1))
+    # Sums of products, not differences of squares: rare classes keep their digits.
+    rest_truth, rest_said = total[:, None] - truth, total[:, None] - said
+    own = (truth * rest_truth).sum(axis=1) * (said * rest_said).sum(axis=1)
     return _ratio(both, np.sqrt(np.maximum(own, 0.0)))
 
 

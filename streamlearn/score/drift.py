@@ -24,7 +24,7 @@ class Segment:
     """Rows that were scored."""
     value: float
     low: float
-    """Of the band in which as many rows of the whole would score."""
+    """Of the band in which as many rows of the usual kind would score."""
     high: float
     marked: bool
     """Whether the value is outside the band."""
@@ -66,13 +66,14 @@ def drift_of(
     total: int,
     confidence: float,
 ) -> Drift:
-    """Mark the segments that differ from the whole by more than chance.
+    """Mark the segments that differ from the others by more than chance.
 
-    The band of a segment is ``whole ± z s sqrt(n / k)``: ``s`` is the deviation of the bootstrap's
-    draws of all ``n`` rows and ``k`` the rows of the segment, so that the band is that of ``k``
-    rows taken at random from the whole; ``z`` is the normal quantile for all segments together
-    (Bonferroni). It takes rows as independent: in a stream where neighbours are alike, marks
-    say that the stretches differ, not yet that the model aged.
+    The band of a segment is ``m ± z s sqrt(n / k)``: ``m`` is the median of all segments, which a
+    few that have drifted do not move; ``s`` the deviation of the bootstrap's draws of all ``n``
+    rows and ``k`` the rows of the segment, so that the band is as wide as that of ``k`` rows taken
+    at random; ``z`` the normal quantile for all segments together (Bonferroni). It takes rows as
+    independent: in a stream where neighbours are alike, marks say that the stretches differ, not
+    yet that the model aged.
 
     Parameters
     ----------
@@ -85,20 +86,22 @@ def drift_of(
     Examples
     --------
     >>> draws = np.random.default_rng(0).normal(1.0, 0.01, 400)
-    >>> found = drift_of("rmse", 1.0, draws, [1.01, 1.2], [500, 500], 1000, 0.95)
+    >>> found = drift_of("rmse", 1.1, draws, [1.0, 1.01, 1.3], [500] * 3, 1500, 0.95)
     >>> [segment.marked for segment in found.segments]
-    [False, True]
+    [False, False, True]
     """
     known = drawn[np.isfinite(drawn)]
     spread = float(known.std()) if len(known) > 1 else float("nan")
     z = NormalDist().inv_cdf(1 - (1 - confidence) / 2 / max(1, len(values)))
     scored = sum(rows)
+    scores = [value for value, count in zip(values, rows, strict=True) if count]
+    middle = float(np.nanmedian(scores)) if np.isfinite(scores).any() else float("nan")
     found = []
     for at, (value, count) in enumerate(zip(values, rows, strict=True)):
         if not count:
             continue
         half = z * spread * (scored / count) ** 0.5
-        low, high = whole - half, whole + half
+        low, high = middle - half, middle + half
         first = -(-at * total // len(values))
         last = -(-(at + 1) * total // len(values)) - 1
         # Written so that a band or value that is not known marks nothing.

@@ -3,32 +3,40 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from streamlearn.score.base import Answers, Score, Statistic
-from streamlearn.score.bootstrap import NO_INTERVAL, Bootstrap, Interval, buckets_of
+from streamlearn.score.base import Answers
+from streamlearn.score.bootstrap import Bootstrap, Interval, buckets_of
+from streamlearn.score.calibration import Calibration
+from streamlearn.score.choose import as_asked
 from streamlearn.score.confusion import Confusion
+from streamlearn.score.curves import (
+    Curve,
+    calibration_curve,
+    gain_curve,
+    lift_curve,
+    precision_recall_curve,
+    roc_curve,
+)
 from streamlearn.score.drift import Drift, drift_of, segments_of
 from streamlearn.score.gaps import FairnessGaps, Rates, fairness_gaps
 from streamlearn.score.labels import placed
+from streamlearn.score.measures import Measures
+from streamlearn.score.ranking import Ranking
 from streamlearn.score.residuals import Residuals, ResidualsSeen
-from streamlearn.score.scores import Bounded
 from streamlearn.score.slice_table import Slice, SliceTable
 from streamlearn.score.slices import Slicer
-from streamlearn.score.tally import Tally, share_of, tally_bytes
+from streamlearn.score.tally import Tally
 
-__all__ = ["Comparison", "ConfusionMatrix", "Judge", "Measures", "Sliced"]
+__all__ = ["Comparison", "ConfusionMatrix", "Judge", "Sliced"]
 
 _BUCKETS = 512
-_SLICE_BUCKETS = 128
-_ALLOWANCE_BYTES = 16 << 20
-_MOST_BYTES = 64 << 20
-"""Of the states of one statistic in the slices of one column; more is not sliced."""
+_CURVES = (roc_curve, precision_recall_curve, gain_curve, lift_curve)
 
 
 @dataclass(frozen=True)
@@ -56,73 +64,6 @@ class ConfusionMatrix:
     classes: tuple[str, ...]
     matrix: tuple[tuple[float, ...], ...]
     """A row for each true class, a column for each predicted one."""
-
-
-@dataclass(frozen=True)
-class Measures:
-    """What is measured of each model.
-
-    Parameters
-    ----------
-    parts : callable
-        Returns statistics, and scores that keep states of their own; anew for each model.
-    classes : array of shape (n_classes,) or None
-    main : str
-        Name of the metric that drift and the worst slices go by.
-    greater_is_better : bool
-        Of that metric.
-    """
-
-    parts: Callable[[], Sequence[Statistic | Score]]
-    classes: NDArray[Any] | None
-    main: str
-    greater_is_better: bool
-    statistics: tuple[Statistic, ...] = field(init=False)
-    """Those of the parts that are kept by group."""
-
-    def __post_init__(self) -> None:
-        found = tuple(part for part in self.parts() if _is_statistic(part))
-        object.__setattr__(self, "statistics", found)
-
-    def shares(self) -> list[int]:
-        """Return the buckets of each statistic over all rows."""
-        return [_share(item, 1, _BUCKETS) for item in self.statistics]
-
-    def sliced(self, slices: int) -> tuple[list[Statistic], list[int]]:
-        """Return the statistics that as many slices can have, and their buckets."""
-        kept = [item for item in self.statistics if 8 * item.size * slices <= _MOST_BYTES]
-        return kept, [_share(item, slices, _SLICE_BUCKETS) for item in kept]
-
-    def not_sliced(self, slices: int) -> list[str]:
-        """Return the metrics that so many slices cannot have."""
-        return [
-            name
-            for item in self.statistics
-            if 8 * item.size * slices > _MOST_BYTES
-            for name in item.names
-        ]
-
-    def whole_bytes(self) -> int:
-        """Return what the states of all rows hold, a block's included."""
-        return 2 * tally_bytes(self.statistics, self.shares(), 1)
-
-    def slice_bytes(self, slices: int) -> int:
-        """Return what the states of as many slices hold at most."""
-        return tally_bytes(*self.sliced(slices), slices)
-
-    def segments(self, wanted: int) -> int:
-        """Return the segments along the stream that the main metric can have."""
-        part = self._main()
-        fitting = _ALLOWANCE_BYTES // (8 * part.size) if part is not None else 0
-        return min(wanted, fitting) if fitting > 1 else 0
-
-    def _main(self) -> Statistic | None:
-        return next((item for item in self.statistics if self.main in item.names), None)
-
-    def along(self) -> Tally:
-        """Return the empty states of the segments."""
-        part = self._main()
-        return Tally([part] if part is not None else [], [1] if part is not None else [], 1 << 20)
 
 
 @dataclass
@@ -175,6 +116,7 @@ class Sliced:
                 int(self.tally.rows[code]),
                 float(self.tally.weight[code]),
                 self.tally.values(code),
+                self.tally.bounds(code),
                 self.tally.intervals(bootstrap, code),
             )
             for code, name in self.present()
@@ -227,12 +169,9 @@ class Judge:
         self._models = tuple(models)
         self._total = total
         self._segments = measures.segments(segments)
-        self._along = measures.along()
-        statistics, shares = measures.statistics, measures.shares()
-        self._tallies = [Tally(statistics, shares) for _ in models]
-        self._apart = [
-            [part for part in measures.parts() if not _is_statistic(part)] for _ in models
-        ]
+        self._along = measures.along(self._segments)
+        self._tallies = [measures.tally() for _ in models]
+        self._apart = [measures.apart() for _ in models]
         self._residuals = ResidualsSeen() if measures.classes is None else None
         self._drawn: list[dict[str, NDArray[np.float64]]] | None = None
 
@@ -263,10 +202,9 @@ class Judge:
         if classes is not None:
             answers = [placed(y, item, classes) for item in answers]
         buckets = buckets_of(rows, self.bootstrap.seed, _BUCKETS)
-        for tally, parts, item in zip(self._tallies, self._apart, answers, strict=True):
+        for tally, apart, item in zip(self._tallies, self._apart, answers, strict=True):
             tally.add(y, item, weight, buckets)
-            for part in parts:
-                part.update(y, item, weight)  # type: ignore[union-attr]
+            apart.update(y, item, weight)
         if self._residuals is not None:
             self._residuals.add(y, answers[0], weight)
         if self._segments:
@@ -278,38 +216,36 @@ class Judge:
 
     def metrics(self, model: int = 0) -> dict[str, float]:
         """Return the metrics of a model; those that have no value are left out."""
-        found = self._tallies[model].values()
-        for part in self._apart[model]:
-            found |= part.value()  # type: ignore[union-attr]
-        return {name: value for name, value in found.items() if not np.isnan(value)}
+        if not self.rows():
+            return {}
+        found = self._tallies[model].values() | self._fine(model)
+        names = self.measures.names
+        return {name: found[name] for name in names if not np.isnan(found.get(name, np.nan))}
+
+    def _fine(self, model: int) -> dict[str, float]:
+        """Return the metrics that groups have only in coarser bins, or not at all."""
+        return as_asked(self._apart[model].value(), self.measures.asked)
 
     def bounds(self) -> dict[str, float]:
         """Return the largest error of each metric that is not exact."""
-        tally = self._tallies[0]
-        found: dict[str, float] = {}
-        for at, part in enumerate(tally.statistics):
-            if isinstance(part, Bounded) and self.rows():
-                total = self.total(at)
-                found |= {name: float(value[0]) for name, value in part.bounds(total).items()}
-        return found
-
-    def total(self, at: int) -> NDArray[np.float64]:
-        """Return the state of all rows of a statistic, shape (1, size)."""
-        tally = self._tallies[0]
-        return tally.statistics[at].combine(tally.states(at), np.ones((1, tally.shares[at])))
+        found = self._apart[0].bounds() if self.rows() else {}
+        return {name: abs(off) for name, off in as_asked(found, self.measures.asked).items()}
 
     def rows(self) -> int:
         """Return the rows that were scored."""
         tally = self._tallies[0]
         return int(tally.rows[0]) if len(tally) else 0
 
-    def curves(self) -> dict[str, Any]:
-        """Return the curves that statistics can draw, by name."""
-        found: dict[str, Any] = {}
-        for at, part in enumerate(self.measures.statistics):
-            if hasattr(part, "curves") and self.rows():
-                found |= part.curves(self.total(at))
-        return found
+    def curves(self) -> dict[str, Curve]:
+        """Return the curves of a classifier of two classes, by name."""
+        apart, found = self._apart[0], []
+        for part, state in zip(apart.statistics, apart.states, strict=True):
+            if isinstance(part, Ranking) and part.targets == 1 and self.rows():
+                (ranked,) = part.ranked(state)
+                found += [draw(ranked) for draw in _CURVES]
+            if isinstance(part, Calibration) and self.rows():
+                found.append(calibration_curve(part, state))
+        return {curve.name: curve for curve in found if curve is not None}
 
     def intervals(self, model: int = 0) -> dict[str, Interval]:
         """Return the intervals of a model's metrics."""
@@ -317,8 +253,18 @@ class Judge:
 
     def _draws(self) -> list[dict[str, NDArray[np.float64]]]:
         if self._drawn is None:
-            self._drawn = [tally.drawn(self.bootstrap) for tally in self._tallies]
+            self._drawn = [self._draws_of(at) for at in range(len(self._tallies))]
         return self._drawn
+
+    def _draws_of(self, model: int) -> dict[str, NDArray[np.float64]]:
+        """Return the draws of a model, around the values of all rows where these are finer."""
+        tally = self._tallies[model]
+        found = tally.drawn(self.bootstrap)
+        coarse = tally.values()
+        for name, value in self._fine(model).items():
+            if name in found:
+                found[name] = found[name] + (value - coarse[name])
+        return found
 
     def _intervals(self, drawn: Mapping[str, NDArray[np.float64]]) -> dict[str, Interval]:
         found = {name: self.bootstrap.interval(values) for name, values in drawn.items()}
@@ -360,24 +306,16 @@ class Judge:
 
     def confusion(self) -> ConfusionMatrix | None:
         """Return the confusion matrix of a classifier, where one is kept."""
-        for at, part in enumerate(self.measures.statistics):
-            if isinstance(part, Confusion) and len(self._tallies[0]):
-                classes = tuple(map(str, part.classes.tolist()))
-                matrix = part.matrix(self.total(at))[0].tolist()
+        tally = self._tallies[0]
+        for at, part in enumerate(tally.statistics):
+            inner = getattr(part, "inner", part)
+            if isinstance(inner, Confusion) and self.rows():
+                total = part.combine(tally.states(at), np.ones((1, tally.shares[at])))
+                matrix = inner.matrix(total)[0].tolist()
+                classes = tuple(map(str, inner.classes.tolist()))
                 return ConfusionMatrix(classes, tuple(map(tuple, matrix)))
         return None
 
     def residuals(self) -> Residuals | None:
         """Return the errors of a regressor."""
         return self._residuals.value() if self._residuals is not None else None
-
-
-def _share(statistic: Statistic, slices: int, most: int) -> int:
-    """Return the buckets of a statistic in each slice; one where intervals would mean nothing."""
-    if all(name in NO_INTERVAL for name in statistic.names):
-        return 1
-    return share_of(statistic.size, slices, most, _ALLOWANCE_BYTES)
-
-
-def _is_statistic(part: Any) -> bool:
-    return hasattr(part, "states")

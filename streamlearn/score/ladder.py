@@ -26,7 +26,8 @@ class Ladder:
         Octaves from 2**first up to 2**last, and of how many bits of the mantissa their bins are
         made: 2**bits bins an octave. Other octaves are one bin each.
     coarser : int
-        Bits fewer everywhere, for states that there are many of.
+        Bits fewer everywhere, for states that there are many of; below none, as many octaves are
+        one bin.
 
     Examples
     --------
@@ -37,15 +38,18 @@ class Ladder:
     """
 
     def __init__(self, bits: dict[tuple[int, int], int], coarser: int = 0) -> None:
-        kept = np.zeros(2048, dtype=np.int64)
+        kept = np.full(2048, -coarser)
         for (first, last), found in bits.items():
-            kept[_BIAS + first : _BIAS + last] = max(0, found - coarser)
-        self._shift = _MANTISSA - kept
-        steps = np.left_shift(np.int64(1), kept)
-        # The first bin is that of 0, which no other number shares.
-        self._start = 1 + np.cumsum(steps) - steps
-        self.size = int(1 + steps[:-1].sum() + 1)
-        """Bins; the last is that of infinity."""
+            kept[_BIAS + first : _BIAS + last] = found - coarser
+        kept[-1] = 0
+        self._shift = _MANTISSA - np.maximum(kept, 0)
+        # Less than a bit: several octaves are one bin.
+        ends = np.cumsum(2.0**kept)
+        # The first bin is that of 0, which no other number shares; the last that of infinity.
+        self._start = 1 + np.ceil(np.r_[0.0, ends[:-1]]).astype(np.int64)
+        self._start[-1] += 1
+        self.size = int(self._start[-1]) + 1
+        """How many bins there are."""
 
     def places(self, values: Floats) -> NDArray[np.intp]:
         """Return the bin of each number from 0 on; larger numbers are never in lower bins."""

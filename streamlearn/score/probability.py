@@ -143,9 +143,9 @@ def _brier(truth: NDArray[np.intp], answers: Answers) -> Floats | None:
         return None
     rows = np.arange(len(truth))
     if chances.shape[1] == 2:
-        missed = 1.0 - chances[rows, truth]
-        other = chances[rows, 1 - truth]
-        return np.asarray(0.5 * (missed * missed + other * other), dtype=np.float64)
+        missed = 1.0 - chances[rows, truth].astype(np.float64)
+        other = chances[rows, 1 - truth].astype(np.float64)
+        return np.asarray(0.5 * (missed * missed + other * other))
     wrong = chances.astype(np.float64)
     wrong[rows, truth] -= 1.0
     return np.asarray(np.einsum("ij,ij->i", wrong, wrong))

@@ -10,12 +10,20 @@ from numpy.typing import NDArray
 
 from streamlearn.errors import CellError, UsageError
 from streamlearn.score.base import Answers
-from streamlearn.score.histogram import PARTS, Ranked, merge_bins, put_in_bins
+from streamlearn.score.binned import Binned
+from streamlearn.score.histogram import Ranked, put_in_bins
 from streamlearn.score.labels import truth_places
 from streamlearn.score.ladder import probabilities, values
 from streamlearn.score.sums import weights_of
 
-__all__ = ["RANKINGS", "Ranking", "average", "one_against_rest", "score_columns"]
+__all__ = [
+    "RANKINGS",
+    "Ranking",
+    "average",
+    "one_against_rest",
+    "prefers_decisions",
+    "score_columns",
+]
 
 Floats = NDArray[np.float64]
 Rated = tuple[float, float]
@@ -30,20 +38,27 @@ RANKINGS: Mapping[str, tuple[Callable[[Ranked], Rated], str]] = {
 """How each metric rates ranked rows, and averages over classes."""
 
 
-def score_columns(answers: Answers, classes: int) -> list[Floats]:
+def prefers_decisions(names: Sequence[str]) -> bool:
+    """Return whether decision values are ranked before probabilities, as scikit-learn's scorers.
+
+    They are but for ``roc_auc_ovr`` and its weighted kin.
+    """
+    return not any(name.startswith("roc_auc_ovr") for name in names)
+
+
+def score_columns(answers: Answers, classes: int, decided: bool) -> list[Floats]:
     """Return the scores of what is to be ranked: of the second of two classes, or of each class.
 
-    As scikit-learn's scorers: decision values before probabilities for two classes,
-    probabilities for more. Empty if the answers have neither.
+    Empty if the answers have neither decision values nor probabilities.
     """
     decisions, chances = answers.decisions, answers.probabilities
+    first, second = (decisions, chances) if decided else (chances, decisions)
+    found = first if first is not None else second
+    if found is None:
+        return []
     if classes == 2:
-        found = decisions if decisions is not None else chances
-        if found is None:
-            return []
         return [np.asarray(found if found.ndim == 1 else found[:, 1], dtype=np.float64)]
-    found = chances if chances is not None else decisions
-    return [] if found is None else list(np.asarray(found, dtype=np.float64).T)
+    return list(np.asarray(found, dtype=np.float64).T)
 
 
 def one_against_rest(truth: NDArray[np.intp], classes: int) -> Iterator[NDArray[np.bool_]]:
@@ -55,7 +70,7 @@ def one_against_rest(truth: NDArray[np.intp], classes: int) -> Iterator[NDArray[
         yield truth == at
 
 
-class Ranking:
+class Ranking(Binned):
     """ROC AUC, average precision and the Kolmogorov-Smirnov distance, each with its error.
 
     Scores are counted in bins, see `streamlearn.score.ladder`. Within a bin the order of rows is
@@ -69,7 +84,7 @@ class Ranking:
         The model's classes, sorted. Of two, the second is positive. Of more, each is ranked
         against the rest, and the values are averaged.
     names : sequence of str
-        Of `RANKINGS`.
+        Of `RANKINGS`. All rank the same scores: see `prefers_decisions`.
     coarser : int
         Bits fewer for each bin, for states that there are many of.
 
@@ -101,79 +116,41 @@ class Ranking:
                 )
         self.classes = classes
         self.names = tuple(names)
+        self._decided = prefers_decisions(names)
         # Of many classes each has its own histogram: let them share the room of four.
-        self.targets = 1 if len(classes) == 2 else len(classes)
-        coarser += max(0, int(np.ceil(np.log2(self.targets / 4))))
+        targets = 1 if len(classes) == 2 else len(classes)
+        coarser += max(0, int(np.ceil(np.log2(targets / 4))))
         self._values, self._chances = values(coarser), probabilities(coarser)
-        self.bins = max(self._values.size, self._chances.size)
-        self.size = self.targets * PARTS * self.bins
+        super().__init__(targets, max(self._values.size, self._chances.size))
 
-    def states(
-        self, y: NDArray[Any], answers: Answers, weight: Any, groups: NDArray[np.intp], count: int
-    ) -> Floats:
-        """See `streamlearn.score.base.Statistic.states`.
+    def put(
+        self,
+        bins: Floats,
+        y: NDArray[Any],
+        answers: Answers,
+        weight: Any,
+        offsets: NDArray[np.intp] | int,
+    ) -> None:
+        """See `streamlearn.score.binned.Binned.put`.
 
         Raises
         ------
         DataError
             If a label is none of the model's classes, or a score NaN.
         """
-        bins = np.zeros((self.targets, PARTS, count, self.bins))
-        self._put(bins.reshape(self.targets, PARTS, -1), y, answers, weight, groups)
-        return np.ascontiguousarray(np.moveaxis(bins, 2, 0)).reshape(count, self.size)
-
-    def add(self, state: Floats, y: NDArray[Any], answers: Answers, weight: Any) -> None:
-        """See `streamlearn.score.scores.InPlace.add`."""
-        self._put(state.reshape(self.targets, PARTS, self.bins), y, answers, weight, None)
-
-    def _put(
-        self,
-        bins: Floats,
-        y: NDArray[Any],
-        answers: Answers,
-        weight: Any,
-        groups: NDArray[np.intp] | None,
-    ) -> None:
-        if not len(y):
-            return
-        columns = score_columns(answers, len(self.classes))
+        columns = score_columns(answers, len(self.classes), self._decided)
         if not columns:
             return
         ones = weights_of(weight, len(y))
         truth = truth_places(y, answers, self.classes)
-        uses_chances = answers.decisions is None or (
-            self.targets > 1 and answers.probabilities is not None
-        )
-        find = (self._chances if uses_chances else self._values).places
+        decided = answers.decisions is not None and (self._decided or answers.probabilities is None)
+        find = (self._values if decided else self._chances).places
         positives = one_against_rest(truth, len(self.classes))
         for at, (scores, positive) in enumerate(zip(columns, positives, strict=True)):
             if np.isnan(scores).any():
                 row = int(np.isnan(scores).argmax())
                 raise CellError(row, "target", "the model's score is NaN; mend the model")
-            cells = find(scores)
-            if groups is not None:
-                cells = cells + groups * self.bins
-            put_in_bins(bins[at], cells, scores, positive, ones)
-
-    def merge(self, into: Floats, other: Floats) -> None:
-        """See `streamlearn.score.base.Statistic.merge`."""
-        for mine, theirs in zip(self._histograms(into), self._histograms(other), strict=True):
-            merge_bins(mine, theirs)
-
-    def combine(self, states: Floats, weights: Floats) -> Floats:
-        """See `streamlearn.score.base.Statistic.combine`."""
-        out = np.zeros((len(weights), self.size))
-        shape = (-1, self.targets, PARTS, self.bins)
-        for total, draw in zip(out, weights, strict=True):
-            for group in np.flatnonzero(draw):
-                part = states[group].reshape(shape)[0].copy()
-                part[:, :2] *= draw[group]
-                for mine, theirs in zip(total.reshape(shape)[0], part, strict=True):
-                    merge_bins(mine, theirs)
-        return out
-
-    def _histograms(self, states: Floats) -> Floats:
-        return states.reshape(-1, PARTS, self.bins)
+            put_in_bins(bins[at], find(scores) + offsets, scores, positive, ones)
 
     def ranked(self, state: Floats) -> list[Ranked]:
         """Return the ranked rows of one state: of two classes one, of more one for each class.
@@ -182,7 +159,7 @@ class Ranking:
         ----------
         state : array of float, shape (1, size)
         """
-        return [Ranked.of(bins) for bins in self._histograms(state)]
+        return [Ranked.of(bins) for bins in self.histograms(state)]
 
     def values(self, states: Floats) -> Mapping[str, Floats]:
         """See `streamlearn.score.base.Statistic.values`."""

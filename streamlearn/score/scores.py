@@ -94,13 +94,24 @@ class Scores:
         self.rows += other.rows
 
     def value(self) -> Mapping[str, float]:
-        """Return each metric by name; those that have no value are left out."""
+        """Return each metric by name; those that have no value are left out: see `missing`."""
+        return {name: value for name, value in self._all().items() if not np.isnan(value)}
+
+    def missing(self) -> Sequence[str]:
+        """Return the names of metrics that have no value.
+
+        The rows or the answers lack what they need: there is one class alone, one row, or neither
+        probabilities nor decision values.
+        """
+        return [name for name, value in self._all().items() if np.isnan(value)]
+
+    def _all(self) -> dict[str, float]:
         found: dict[str, float] = {}
         for part, state in zip(self.statistics, self.states, strict=True):
             found.update(_first(part.values(state)))
         for score in self.scores:
             found.update(score.value())
-        return {name: value for name, value in found.items() if not np.isnan(value)}
+        return found
 
     def bounds(self) -> Mapping[str, float]:
         """Return the largest error of each metric that is not exact."""

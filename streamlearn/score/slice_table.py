@@ -19,6 +19,8 @@ class Slice:
     rows: int
     weight: float
     metrics: Mapping[str, float]
+    bounds: Mapping[str, float]
+    """Largest error of the metrics that are not exact: ranks are in coarser bins here."""
     intervals: Mapping[str, Interval]
 
 
@@ -63,7 +65,7 @@ class SliceTable:
         Examples
         --------
         >>> table = SliceTable("a", "a", "values", tuple(
-        ...     Slice(name, rows, rows, {"rmse": value}, {})
+        ...     Slice(name, rows, rows, {"rmse": value}, {}, {})
         ...     for name, rows, value in [("x", 50, 1.0), ("y", 60, 3.0), ("z", 2, 9.0)]
         ... ))
         >>> [s.name for s in table.worst("rmse", greater_is_better=False, least_rows=30)]

@@ -381,10 +381,18 @@ def _value(field: Field, text: str) -> Any:
     wrong = f"{text!r} is no value of the column {field.name!r}, which is {field.type}"
     if pa.types.is_boolean(field.type) and text.lower() not in ("true", "false", "1", "0"):
         raise UsageError(f"{wrong}: write true or false")
-    try:
-        if field.is_number and not pa.types.is_boolean(field.type):
-            number = pa.scalar(float(text)).cast(pa.float64())
-            return number.cast(field.type).as_py()
-        return pa.scalar(text).cast(field.type).as_py()
-    except (pa.ArrowException, ValueError):
-        raise UsageError(wrong) from None
+    for read in (_as_text, _as_number) if field.is_number else (_as_text,):
+        try:
+            return read(text).cast(field.type).as_py()
+        except (pa.ArrowException, ValueError):
+            continue
+    raise UsageError(wrong)
+
+
+def _as_text(text: str) -> pa.Scalar:
+    return pa.scalar(text)
+
+
+def _as_number(text: str) -> pa.Scalar:
+    """As a float: what "74.0" of integers needs."""
+    return pa.scalar(float(text))

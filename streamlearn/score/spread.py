@@ -89,18 +89,20 @@ def combine_spreads(states: Floats, weights: Floats) -> Floats:
     """
     weight, own, sums, squares = states.T
     out = np.zeros((len(weights), SPREAD))
-    present = weight > 0
-    if not present.any():
+    if not len(states):
         return out
-    base = own[present][0]
-    total = weights @ weight
-    apart = np.where(present, own - base, 0.0)
+    held = weights * weight
+    there = held > 0
+    total = held.sum(axis=1)
     known = np.divide(1.0, total, out=np.zeros(len(total)), where=total > 0)
-    origin = base + (weights @ (weight * apart)) * known
-    by = np.where(present, own - origin[:, None], 0.0)
+    # From the origin of a group that is in the draw: groups of one value keep it, exactly.
+    base = own[held.argmax(axis=1)]
+    apart = np.where(there, own - base[:, None], 0.0)
+    origin = base + (held * apart).sum(axis=1) * known
+    by = np.where(there, own - origin[:, None], 0.0)
     out[:, 0] = total
     out[:, 1] = np.where(total > 0, origin, 0.0)
-    out[:, 2] = weights @ sums + (weights * weight * by).sum(axis=1)
+    out[:, 2] = weights @ sums + (held * by).sum(axis=1)
     out[:, 3] = weights @ squares + (weights * by * (2 * sums + weight * by)).sum(axis=1)
     return out
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields
 from typing import Any
 
@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from streamlearn.score.base import Answers, Statistic
 from streamlearn.score.bootstrap import Bootstrap, Interval
+from streamlearn.score.scores import Bounded
 
 __all__ = ["Tally", "share_of", "tally_bytes"]
 
@@ -49,21 +50,32 @@ def share_of(size: int, slices: int, most: int, allowance_bytes: int) -> int:
 class Tally:
     """States of several statistics for every slice, each slice in buckets.
 
+    As slices come up, buckets are put together in pairs, so that all states stay within the
+    allowance. How many there are in the end depends on the number of slices alone.
+
     Parameters
     ----------
     statistics : sequence of Statistic
     shares : sequence of int
-        Buckets of a slice, for each statistic; powers of two.
+        Buckets of a slice to begin with, for each statistic; powers of two.
     most : int
         Slices there may be.
+    allowance_bytes : int
+        For all states of a statistic in more than one bucket.
     """
 
     def __init__(
-        self, statistics: Sequence[Statistic], shares: Sequence[int], most: int = 1
+        self,
+        statistics: Sequence[Statistic],
+        shares: Sequence[int],
+        most: int = 1,
+        allowance_bytes: int = 16 << 20,
     ) -> None:
         self._most = most
+        self._allowance_bytes = allowance_bytes
         self.statistics = tuple(statistics)
-        self.shares = tuple(shares)
+        self.shares = list(shares)
+        """Buckets of a slice, for each statistic."""
         self.rows = np.zeros(0, np.int64)
         """Rows of each slice."""
         self.weight = np.zeros(0)
@@ -149,10 +161,22 @@ class Tally:
         more = max(slices, min(wanted, self._most)) - len(self)
         self.rows = np.concatenate([self.rows, np.zeros(more, np.int64)])
         self.weight = np.concatenate([self.weight, np.zeros(more)])
-        self._states = [
-            np.concatenate([states, np.zeros((more * share, states.shape[1]))])
-            for states, share in zip(self._states, self.shares, strict=True)
-        ]
+        for at, statistic in enumerate(self.statistics):
+            before = self.shares[at]
+            wanted = share_of(statistic.size, len(self), before, self._allowance_bytes)
+            while self.shares[at] > wanted:
+                self._halve(at)
+            empty = np.zeros((more * self.shares[at], statistic.size))
+            self._states[at] = np.concatenate([self._states[at], empty])
+
+    def _halve(self, at: int) -> None:
+        """Put the buckets of every slice together in pairs."""
+        share, statistic = self.shares[at], self.statistics[at]
+        slices = self._states[at].reshape(-1, share, statistic.size)
+        half = share // 2
+        kept = np.ascontiguousarray(slices[:, :half]).reshape(-1, statistic.size)
+        statistic.merge(kept, np.ascontiguousarray(slices[:, half:]).reshape(-1, statistic.size))
+        self._states[at], self.shares[at] = kept, half
 
     def states(self, at: int, slice_: int = 0) -> NDArray[np.float64]:
         """Return the states of a statistic's buckets in a slice, shape (buckets, size)."""
@@ -161,13 +185,30 @@ class Tally:
 
     def values(self, slice_: int = 0) -> dict[str, float]:
         """Return the metrics of a slice; none where it has no row."""
+        return self._totals(slice_, lambda statistic, total: statistic.values(total))
+
+    def bounds(self, slice_: int = 0) -> dict[str, float]:
+        """Return the largest error of a slice's metrics that are not exact."""
+        found = self._totals(
+            slice_,
+            lambda statistic, total: (
+                statistic.bounds(total) if isinstance(statistic, Bounded) else {}
+            ),
+        )
+        return {name: bound for name, bound in found.items() if not np.isnan(bound)}
+
+    def _totals(
+        self,
+        slice_: int,
+        ask: Callable[[Statistic, NDArray[np.float64]], Mapping[str, NDArray[np.float64]]],
+    ) -> dict[str, float]:
         found: dict[str, float] = {}
         if slice_ >= len(self) or not self.rows[slice_]:
             return found
         for at, statistic in enumerate(self.statistics):
             total = statistic.combine(self.states(at, slice_), np.ones((1, self.shares[at])))
             with np.errstate(divide="ignore", invalid="ignore"):
-                values = statistic.values(total)
+                values = ask(statistic, total)
             found |= {name: float(value[0]) for name, value in values.items()}
         return found
 
@@ -207,7 +248,13 @@ def _kept(answers: Answers, mask: NDArray[np.bool_]) -> Answers:
     return Answers(**parts)
 
 
-def tally_bytes(statistics: Sequence[Statistic], shares: Sequence[int], slices: int) -> int:
-    """Return what the states of as many slices hold at most, while they grow included."""
-    held = sum(8 * share * item.size for item, share in zip(statistics, shares, strict=True))
-    return int((2 if slices > 1 else 1) * slices * (held + 16))
+def tally_bytes(
+    statistics: Sequence[Statistic], shares: Sequence[int], slices: int, allowance_bytes: int
+) -> int:
+    """Return what the states of as many slices hold at most, with what a block adds."""
+    held = 16 * slices
+    for item, share in zip(statistics, shares, strict=True):
+        least = 8 * slices * item.size
+        held += max(least, min(allowance_bytes, share * least))
+    # Beside them stand, for a moment, those of a block and those that it is added to.
+    return int((3 if slices > 1 else 1) * held)

@@ -213,12 +213,9 @@ def check_metric_merges(
         bounds = [0, *(min(at, len(y)) for at in cut), len(y)]
         for start, stop in pairwise(bounds):
             part = make()
-            chances = answers.probabilities
             part.update(
                 y[start:stop],
-                Answers(
-                    answers.labels[start:stop], None if chances is None else chances[start:stop]
-                ),
+                answers.take(slice(start, stop)),
                 None if weight is None else weight[start:stop],
             )
             total.merge(part)

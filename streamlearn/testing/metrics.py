@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import fields, replace
 from itertools import pairwise
 from typing import Any
 
@@ -117,14 +116,9 @@ class _Metric:
             self.same(found, statistic.values(twice), "a group counted twice")
 
     def rows(self, at: NDArray[np.intp]) -> tuple[NDArray[Any], Answers, Floats | None]:
-        cut = {
-            field.name: value[at]
-            for field in fields(Answers)
-            if (value := getattr(self.answers, field.name)) is not None
-        }
         return (
             self.y[at],
-            replace(self.answers, **cut),
+            self.answers.take(at),
             None if self.weight is None else self.weight[at],
         )
 

@@ -206,8 +206,18 @@ def test_names():
         Ranking(TWO, ["r2"])
 
 
+@pytest.mark.parametrize("coarser", [0, 3, 8, 13])
+def test_zero_and_infinity_have_bins_of_their_own(coarser):
+    ladder = magnitudes(coarser)
+    scores = np.r_[0.0, 5e-324, 10.0 ** np.linspace(-300, 308, 5_000), 1.79e308, np.inf]
+    places = ladder.places(scores)
+    assert (np.diff(places) >= 0).all()
+    assert places[0] == 0 < places[1]
+    assert places[-2] < places[-1] == ladder.size - 1
+
+
 @settings(max_examples=200, deadline=None)
-@given(st.lists(st.floats(allow_nan=False), min_size=2, max_size=30), st.integers(0, 9))
+@given(st.lists(st.floats(allow_nan=False), min_size=2, max_size=30), st.integers(0, 13))
 def test_bins_keep_the_order_of_floats(scores, coarser):
     scores = np.sort(np.array(scores))
     for bins in (values(coarser), probabilities(coarser)):

@@ -80,6 +80,16 @@ def test_explained(rows, seed, weighted, offset, bias, cuts, groups):
     check_metric(Explained, y, Answers(said), expected, weight=weight, cuts=[cuts], groups=groups)
 
 
+def test_a_draw_of_one_group_is_that_group():
+    y = np.array([0.1, 0.3, 0.7])
+    said = y + np.array([0.1, 0.2, 0.3])
+    group, weight = np.arange(3), np.array([0.7, 1.3, 2.9])
+    states = Explained().states(y, Answers(said), weight, group, 3)
+    for draws in (np.eye(3), 0.3 * np.eye(3)):
+        found = Explained().values(Explained().combine(states, draws))
+        assert found["explained_variance"].tolist() == [1.0, 1.0, 1.0]
+
+
 def test_groups_far_apart_lose_nothing():
     rng = np.random.default_rng(0)
     y = np.concatenate([rng.normal(size=50), 1e9 + rng.normal(size=50), -1e6 + rng.normal(size=50)])
