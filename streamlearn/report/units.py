@@ -6,53 +6,49 @@ __all__ = ["loss_unit", "lower_is_better", "unit_of"]
 
 _TARGET, _SQUARED, _NATS = "target units", "target units²", "nats per row"
 _ROWS = "share of rows"
+_SHARE_OF_TRUTH = "share of the true value"
 _UNITS = {
     "accuracy": _ROWS,
     "average_precision": "mean precision, 0 to 1",
     "balanced_accuracy": "mean share of rows",
-    "brier_score": "squared probability",
+    "calibration_error": "probability",
     "cohen_kappa": "no unit, up to 1",
-    "expected_calibration_error": "probability",
-    "explained_variance": "no unit",
-    "hinge": "margin",
-    "jaccard": "share of rows, 0 to 1",
-    "ks": "share of rows",
+    "inertia": "squared units of the features",
+    "kolmogorov_smirnov": _ROWS,
+    "ks": _ROWS,
     "log_loss": _NATS,
     "mae": _TARGET,
-    "mape": "share of the true value",
+    "mape": _SHARE_OF_TRUTH,
     "matthews_corrcoef": "no unit, -1 to 1",
     "max_error": _TARGET,
     "mean_absolute_error": _TARGET,
-    "mean_absolute_percentage_error": "share of the true value",
+    "mean_absolute_percentage_error": _SHARE_OF_TRUTH,
+    "mean_poisson_deviance": _TARGET,
     "mean_squared_error": _SQUARED,
     "median_absolute_error": _TARGET,
     "mse": _SQUARED,
-    "r2": "no unit",
+    "msle": "squared logarithm of the target",
     "rmse": _TARGET,
-    "roc_auc": "share of pairs",
-    "top_k_accuracy": _ROWS,
+    "rmsle": "logarithm of the target",
+    "root_mean_squared_error": _TARGET,
+    "silhouette_sample": "no unit, -1 to 1",
 }
 _BEGINNINGS = {
-    "brier": "squared probability",
+    "brier_score": "squared probability",
     "f1": "no unit, 0 to 1",
-    "fbeta": "no unit, 0 to 1",
-    "hinge": "margin",
+    "hinge_loss": "margin",
     "jaccard": "share of rows, 0 to 1",
     "mean_pinball_loss": _TARGET,
-    "median_ae": _TARGET,
-    "neg_log_loss": _NATS,
-    "neg_mean_squared": _SQUARED,
-    "neg_": _TARGET,
+    "pinball": _TARGET,
     "precision": _ROWS,
     "recall": _ROWS,
     "roc_auc": "share of pairs",
-    "rmsle": "logarithm of the target",
     "top_": _ROWS,
-    "zero_one": _ROWS,
+    "tweedie": "deviance",
 }
 _LOSSES = {"squared error": _SQUARED, "log loss": _NATS, "error rate": _ROWS}
-_LOWER = ("error", "loss", "deviance", "hinge", "brier", "inertia", "davies_bouldin")
-_LOWER_NAMES = ("rmse", "mse", "mae", "mape", "msle", "rmsle", "median_ae")
+_LOWER = ("error", "loss", "deviance", "brier", "inertia", "davies_bouldin", "pinball", "tweedie")
+_LOWER_NAMES = ("rmse", "mse", "mae", "mape", "msle", "rmsle")
 
 
 def unit_of(metric: str) -> str:
