@@ -146,7 +146,13 @@ def content_of(result: Result) -> Content:
         limits=Fact(*limiting(result.stages, result.seconds)),
         coefficients=coefficients_of(result.estimator),
         again=origin_facts(manifest),
-        call=call_text("fit", "estimator", manifest.get("options") or {}),
+        call=call_text(
+            "fit",
+            "estimator",
+            manifest.get("options") or {},
+            manifest.get("data"),
+            list(manifest.get("schema") or ()),
+        ),
         load="" if result.path is None else f"streamlearn.load({result.path!r})",
         estimator=short(result.plan.estimator, 20_000),
     )

@@ -186,7 +186,12 @@ def evaluation_content(found: Evaluation) -> EvaluationContent:
         limits=Fact(*limiting(found.stages, found.seconds)),
         again=origin_facts(about),
         call=command
-        or call_text("evaluate", _model_text(about), _given(about.get("options") or {})),
+        or call_text(
+            "evaluate",
+            _model_text(about),
+            _given(about.get("options") or {}),
+            about.get("data"),
+        ),
         by_command=bool(command),
     )
 
@@ -218,7 +223,9 @@ def _metric(found: Evaluation, name: str) -> MetricRow:
     interval, bound = found.intervals.get(name), found.bounds.get(name)
     return MetricRow(
         name=name,
-        value=with_interval(found.metrics[name], interval),
+        value=with_interval(found.metrics[name], interval)
+        if interval
+        else number(found.metrics[name], bound),
         interval=span(interval),
         bound=f"± {bound:.1g}" if bound else "exact",
         unit=unit_of(name),

@@ -96,7 +96,7 @@ def _curves(group: Mapping[str, Any]) -> tuple[str, str, str]:
             _counts(panels[1], _list(first.x), _list(weights))
         panels[-1].set_xlabel(first.x_label)
         drawn = svg(figure, f"{title}: {first.y_label} against {first.x_label}")
-    return title, drawn, _told(group)
+    return f"{title[:1].upper()}{title[1:]}", drawn, _told(group)
 
 
 def _guide(axes: Axes, curve: Any) -> None:

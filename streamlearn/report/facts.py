@@ -23,6 +23,7 @@ __all__ = [
 
 _MOST_CHARACTERS = 2_000
 _MOST_FILES = 5
+_MOST_FEATURES = 30
 _OPTION_UNITS = {
     "batch_size": "rows",
     "chunk_size": "rows",
@@ -162,17 +163,37 @@ def origin_facts(manifest: Mapping[str, Any]) -> tuple[Fact, ...]:
     return tuple(facts)
 
 
-def call_text(function: str, first: str, options: Mapping[str, Any]) -> str:
-    """Write a call with its options.
+def call_text(
+    function: str,
+    first: str,
+    options: Mapping[str, Any],
+    data: Mapping[str, Any] | None = None,
+    features: Sequence[str] = (),
+) -> str:
+    """Write a call with its data and options.
 
     Examples
     --------
-    >>> print(call_text("fit", "estimator", {"epochs": 2}))
+    >>> print(call_text("fit", "estimator", {"epochs": 2}, {"files": ["a.csv"], "target": "y"}))
     streamlearn.fit(
         estimator,
-        data,
+        streamlearn.scan('a.csv', target='y'),
         epochs=2,
     )
     """
     given = [f"{name}={value!r}" for name, value in options.items() if value is not None]
-    return short(",\n    ".join([f"streamlearn.{function}(\n    {first}", "data", *given]) + ",\n)")
+    scan = short(_scan_text(data or {}, features))
+    return short(",\n    ".join([f"streamlearn.{function}(\n    {first}", scan, *given]) + ",\n)")
+
+
+def _scan_text(data: Mapping[str, Any], features: Sequence[str]) -> str:
+    """Write how the data is opened; "data" where it was in memory, or has too many files."""
+    files = [str(path) for path in data.get("files") or ()]
+    stored = all("/" in path or "." in path for path in files)
+    if not files or not stored or len(files) + int(data.get("more_files") or 0) > _MOST_FILES:
+        return "data"
+    roles = {name: data.get(name) for name in ("target", "weight", "where", "derive")}
+    roles["features"] = list(features) if 0 < len(features) <= _MOST_FEATURES else None
+    roles["drop_missing"] = data.get("drop_missing") or None
+    given = [f"{name}={value!r}" for name, value in roles.items() if value is not None]
+    return f"streamlearn.scan({', '.join([repr(files[0] if len(files) == 1 else files), *given])})"
