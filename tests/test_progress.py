@@ -100,10 +100,10 @@ def test_many_lines_stay_few(notebook: Notebook) -> None:
 
 def test_lines_go_to_standard_error_elsewhere(capsys: pytest.CaptureFixture[str]) -> None:
     X = np.random.default_rng(0).normal(size=(500, 3))
-    model = SGDClassifier(random_state=0)
-    sl.fit(model, (X, X[:, 0] > 0), listeners=[sl.Progress(every_s=0.0)])
+    model = SGDClassifier(loss="log_loss", random_state=0)
+    sl.fit(model, (X, X[:, 0] > 0), validation=0.2, listeners=[sl.Progress(every_s=0.0)])
     out, err = capsys.readouterr()
     assert out == ""
     assert "learn" in err
-    assert "epoch 1, progressive" in err
+    assert "epoch 1, held-out accuracy" in err
     assert "RSS" in err

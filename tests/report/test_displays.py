@@ -32,7 +32,12 @@ def shown(value: object) -> str:
 
 def test_dataset(frame: pd.DataFrame) -> None:
     data = sl.scan(
-        frame, target="y", weight="w", features=["a", HOSTILE], where="a > -5", derive=["d = a + b"]
+        frame,
+        target="y",
+        weight="w",
+        features=["a", HOSTILE],
+        where="a > -5",
+        derive=["a + b AS d"],
     )
     words = shown(data)
     for text in (
@@ -53,7 +58,7 @@ def test_dataset_of_many_columns_and_fragments_stays_small(tmp_path) -> None:
     X = np.zeros((10, 5_000))
     html = sl.scan((X, X[:, 0]))._repr_html_()
     assert len(html) < 60_000
-    assert "The first 100 of 5,001 columns are shown." in html
+    assert "The first 100 of 5,000 columns are shown." in html
     for at in range(30):
         pd.DataFrame({"a": [at]}).to_parquet(tmp_path / f"{at:02}.parquet")
     words = shown(sl.scan(tmp_path))
