@@ -3,6 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+DOCS_READY := $(VENV)/.docs-ready
 
 # Five files of 2 M rows to learn from, and what is left to evaluate on.
 DEMO_ROWS ?= 10_500_000
@@ -15,7 +16,7 @@ FLOOR_TESTS ?=
 # Processes that run tests side by side; memory tests start processes of their own.
 WORKERS ?= 2
 
-.PHONY: help install test check lint types layers doctest test-slow test-floors demo catalogue clean
+.PHONY: help install test check lint types layers doctest test-slow test-floors demo catalogue speed docs clean
 
 help:
 	@echo "make test         set up, check everything, run the tests"
@@ -23,6 +24,8 @@ help:
 	@echo "make test-floors  the tests with the oldest supported dependencies"
 	@echo "make demo         generate taxi-like data larger than the budget, fit, evaluate, report"
 	@echo "make catalogue    measure every transformer of scikit-learn, and write docs/catalogue.md"
+	@echo "make speed        measure us beside the peers, and write docs/speed.md: about an hour"
+	@echo "make docs         build the site, into site/"
 	@echo "make check        lint, format, types, layers, doctests, tests"
 
 $(READY): pyproject.toml
@@ -76,5 +79,22 @@ demo: $(READY)
 catalogue: $(READY)
 	$(BIN)/python -m benchmarks.catalogue
 
+# lale wants a scikit-learn before 1.8, and so a venv of its own. SPEED may name works and options.
+speed: $(READY)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[bench]'
+	$(PYTHON) -m venv .venv-lale
+	.venv-lale/bin/python -m pip install --quiet --disable-pip-version-check lale pandas pyarrow
+	$(BIN)/python -m benchmarks --venv lale=.venv-lale $(SPEED)
+
+# What builds the site is installed for it alone.
+$(DOCS_READY): $(READY)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[docs]'
+	@touch $@
+
+docs: $(DOCS_READY)
+	rm -rf site
+	$(BIN)/python -m sphinx -q --fail-on-warning --keep-going -E -d $(VENV)/.doctrees docs site
+	@echo "The site: site/index.html"
+
 clean:
-	rm -rf $(VENV) .venv-floors $(DEMO) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) .venv-floors .venv-lale $(DEMO) site build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis

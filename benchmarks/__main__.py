@@ -1,107 +1,141 @@
-"""Run contenders in fresh processes, alternating, and print medians.
+"""Streamlearn beside the ways people do it today: ``python -m benchmarks [WORKS]``.
 
-``python -m benchmarks [dense] [taxi] [--rows N] [--runs K] [--budget SIZE]``
+Each contender runs in a fresh process, taking turns. After every run what was found is written to
+OUT.json, and at the end, or when it is interrupted, to OUT.md and OUT.svg too.
 """
 
 from __future__ import annotations
 
-import platform
-import statistics
+import os
+import sys
 import tempfile
-from collections.abc import Sequence
-from importlib.metadata import version
-from typing import Any
+from contextlib import ExitStack
+from pathlib import Path
 
 import click
 
-from benchmarks.contenders import COLUMNS, WORKS, Contender
-from streamlearn.sizes import format_bytes, parse_bytes, parse_rows
-from streamlearn.testing import measure
+from benchmarks.chart import draw
+from benchmarks.session import Session, read_found
+from benchmarks.table import document
+from benchmarks.work import Work
+from benchmarks.works import WORKS
+from streamlearn.errors import StreamlearnError, UsageError
+from streamlearn.sizes import parse_bytes, parse_rows
 
-_PROGRAM = """
-import time
-folder, budget, columns = {folder!r}, {budget!r}, {columns!r}
-began = time.perf_counter()
-{code}
-import json
-print(json.dumps({{"seconds": time.perf_counter() - began, "size": int(coef.size)}}))
-"""
+_INTERRUPTED = 5
+PEERS = sorted({item.peer for work in WORKS.values() for item in work.contenders if item.peer})
 
 
-def time_it(contender: Contender, folder: str, budget: int) -> dict[str, Any]:
-    """Run one contender in a fresh process; its own seconds, and its peak memory from outside."""
-    found = measure(
-        _PROGRAM.format(folder=folder, budget=budget, columns=COLUMNS, code=contender.code),
-        timeout_s=3_600,
-    )
-    if found.exit_code:
-        last = (found.errors.strip().splitlines() or ["killed"])[-1]
-        return {"error": last, "peak": found.peak_bytes}
-    return {**found.last, "peak": found.peak_bytes}
-
-
-def compare(work: str, folder: str, budget: int, runs: int) -> list[dict[str, Any]]:
-    """Measure all contenders of a work, taking turns."""
-    found: dict[str, list[dict[str, Any]]] = {item.name: [] for item in WORKS[work]}
-    for _ in range(runs):
-        for contender in WORKS[work]:
-            found[contender.name].append(time_it(contender, folder, budget))
-    rows = []
-    for name, results in found.items():
-        errors = [result["error"] for result in results if "error" in result]
-        if errors:
-            rows.append({"name": name, "error": errors[0]})
-            continue
-        rows.append(
-            {
-                "name": name,
-                "seconds": statistics.median(result["seconds"] for result in results),
-                "peak": max(result["peak"] for result in results),
-                "size": results[0]["size"],
-            }
+def _chosen(text: str) -> set[str] | None:
+    if text == "all":
+        return None
+    names = {name.strip() for name in text.split(",")} - {"", "none"}
+    unknown = sorted(names - set(PEERS))
+    if unknown:
+        raise click.BadParameter(
+            f"no peer is called {', '.join(unknown)}; there are {', '.join(PEERS)}"
         )
-    return rows
+    return names
 
 
-def table(rows: Sequence[dict[str, Any]], total: int) -> str:
-    """Write a comparison as markdown."""
-    ours = rows[0]
-    lines = [
-        "| way | seconds (median) | rows/s | peak memory | time / ours | memory / ours |",
-        "|---|---|---|---|---|---|",
-    ]
-    for row in rows:
-        if "error" in row:
-            lines.append(f"| {row['name']} | failed: {row['error']} | | | | |")
-            continue
-        lines.append(
-            f"| {row['name']} | {row['seconds']:.1f} | {total / row['seconds']:,.0f} | "
-            f"{format_bytes(row['peak'])} | {row['seconds'] / ours['seconds']:.2f} | "
-            f"{row['peak'] / ours['peak']:.2f} |"
+def _pythons(texts: tuple[str, ...]) -> dict[str, str]:
+    """Return interpreters by peer, from ``NAME=PATH`` of a venv or of its python."""
+    found = {"": sys.executable}
+    for text in texts:
+        name, _, place = text.partition("=")
+        if name not in PEERS or not place:
+            raise click.BadParameter(f"{text!r} is not NAME=PATH; names are {', '.join(PEERS)}")
+        path = Path(place).expanduser().absolute()
+        python = path / "bin" / "python" if path.is_dir() else path
+        if not python.exists():
+            raise click.BadParameter(f"there is no interpreter at {python}")
+        found[name] = os.fspath(python)
+    return found
+
+
+def _number(kind: str, text: str) -> int:
+    try:
+        return parse_rows(text) if kind == "rows" else parse_bytes(text)
+    except (UsageError, ValueError) as error:
+        raise click.BadParameter(str(error)) from None
+
+
+def _publish(out: Path) -> None:
+    found = read_found(out.with_suffix(".json"))
+    if found:
+        draw(found, WORKS, out.with_suffix(".svg"))
+        out.with_suffix(".md").write_text(document(found, WORKS, out.name))
+
+
+@click.command(context_settings={"help_option_names": ["-h", "--help"]})
+@click.argument("names", nargs=-1, metavar=f"[{'|'.join(WORKS)}]...")
+@click.option("--rows", default="10M", show_default=True, help="Text takes a fifth of them.")
+@click.option("--runs", default=5, show_default=True, type=click.IntRange(1), help="Of each way.")
+@click.option("--budget", default="512MB", show_default=True, help="For streamlearn.")
+@click.option("--peers", default="all", show_default=True, help=f"Of {', '.join(PEERS)}; or none.")
+@click.option("--venv", multiple=True, metavar="NAME=PATH", help="The venv a peer runs in.")
+@click.option("--timeout", default=900.0, show_default=True, help="Seconds of one run.")
+@click.option("--out", default="docs/speed", show_default=True, type=click.Path(path_type=Path))
+@click.option("--keep", type=click.Path(path_type=Path), help="Folder of data, to use again.")
+@click.option("--resume", is_flag=True, help="Go on where an interrupted session stopped.")
+@click.option("--write-only", is_flag=True, help="Write OUT.md and OUT.svg from OUT.json.")
+def main(
+    names: tuple[str, ...],
+    rows: str,
+    runs: int,
+    budget: str,
+    peers: str,
+    venv: tuple[str, ...],
+    timeout: float,
+    out: Path,
+    keep: Path | None,
+    resume: bool,
+    write_only: bool,
+) -> None:
+    """Compare works, all by default, and write OUT.md, OUT.json and OUT.svg.
+
+    Works that are not named stay in OUT as they were. A peer that is not installed or fails is
+    shown with its error; those that need other packages than ours can have a venv of their own.
+    """
+    unknown = [name for name in names if name not in WORKS]
+    if unknown:
+        raise click.BadParameter(f"no work is called {unknown[0]!r}; there are {', '.join(WORKS)}")
+    if write_only:
+        _publish(out)
+        return
+    _number("bytes", budget)
+    with ExitStack() as stack:
+        folder = keep or Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        folder.mkdir(parents=True, exist_ok=True)
+        session = Session(
+            path=out.with_suffix(".json"),
+            folder=folder.absolute(),
+            rows=_number("rows", rows),
+            runs=runs,
+            budget=budget,
+            peers=_chosen(peers),
+            pythons=_pythons(venv),
+            timeout_s=timeout,
+            resume=resume,
+            say=click.echo,
         )
-    return "\n".join(lines)
+        works = [WORKS[name] for name in names or WORKS]
+        done = _run(session, works)
+    _publish(out)
+    if not done:
+        click.echo("\ninterrupted; the same command with --resume goes on", err=True)
+        sys.exit(_INTERRUPTED)
 
 
-@click.command()
-@click.argument("works", nargs=-1, type=click.Choice(sorted(WORKS)))
-@click.option("--rows", default="10M", show_default=True)
-@click.option("--runs", default=5, show_default=True)
-@click.option("--budget", default="512MB", show_default=True)
-def main(works: tuple[str, ...], rows: str, runs: int, budget: str) -> None:
-    """Compare WORKS (all by default) on generated data."""
-    from streamlearn.generate import generate_dense, generate_taxi
-
-    total = parse_rows(rows)
-    names = ("scikit-learn", "numpy", "pyarrow", "pandas")
-    shown = ", ".join(f"{name} {version(name)}" for name in names)
-    click.echo(f"{total:,} rows, {runs} runs, budget {budget} for streamlearn")
-    click.echo(f"Python {platform.python_version()}, {shown}; {platform.machine()}\n")
-    for work in works or sorted(WORKS):
-        with tempfile.TemporaryDirectory() as folder:
-            (generate_dense if work == "dense" else generate_taxi)(folder, total)
-            click.echo(
-                f"## {work}\n\n{table(compare(work, folder, parse_bytes(budget), runs), total)}\n"
-            )
+def _run(session: Session, works: list[Work]) -> bool:
+    """Run works; return whether that came to its end."""
+    try:
+        session.run(works)
+    except KeyboardInterrupt:
+        return False
+    except (OSError, StreamlearnError) as error:
+        raise click.ClickException(f"{error}; --resume goes on with what is there") from None
+    return True
 
 
 if __name__ == "__main__":

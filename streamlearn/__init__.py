@@ -10,10 +10,11 @@ if TYPE_CHECKING:
     from streamlearn.errors import StreamlearnError
     from streamlearn.evaluation import Evaluation
     from streamlearn.learn.profile import Profile
+    from streamlearn.prediction import Prediction
     from streamlearn.prepare.dates import DateFeatures
     from streamlearn.progress import Progress
     from streamlearn.result import Result, load
-    from streamlearn.run import convert, evaluate, explain, fit, profile
+    from streamlearn.run import convert, evaluate, explain, fit, predict, profile
     from streamlearn.source.dataset import Dataset
     from streamlearn.source.scan import scan
     from streamlearn.source.text.csv import Csv
@@ -26,6 +27,7 @@ __all__ = [
     "Dataset",
     "DateFeatures",
     "Evaluation",
+    "Prediction",
     "Profile",
     "Progress",
     "Result",
@@ -36,6 +38,7 @@ __all__ = [
     "explain",
     "fit",
     "load",
+    "predict",
     "profile",
     "scan",
 ]
@@ -46,6 +49,7 @@ _PLACES = {
     "Dataset": ("streamlearn.source.dataset", "Dataset"),
     "DateFeatures": ("streamlearn.prepare.dates", "DateFeatures"),
     "Evaluation": ("streamlearn.evaluation", "Evaluation"),
+    "Prediction": ("streamlearn.prediction", "Prediction"),
     "Profile": ("streamlearn.learn.profile", "Profile"),
     "Progress": ("streamlearn.progress", "Progress"),
     "Result": ("streamlearn.result", "Result"),
@@ -55,6 +59,7 @@ _PLACES = {
     "explain": ("streamlearn.run", "explain"),
     "fit": ("streamlearn.run", "fit"),
     "load": ("streamlearn.result", "load"),
+    "predict": ("streamlearn.run", "predict"),
     "profile": ("streamlearn.run", "profile"),
     "scan": ("streamlearn.source.scan", "scan"),
 }

@@ -6,6 +6,7 @@ import copy
 from collections.abc import Callable
 from typing import Any, TypeVar
 
+import numpy as np
 import pyarrow as pa
 
 from streamlearn.chunk import Chunk, Schema
@@ -18,11 +19,15 @@ from streamlearn.prepare.compile import compile_transformer, widest_dense
 from streamlearn.prepare.frame import numbers, to_frame
 from streamlearn.source.base import ReaderCost
 from streamlearn.source.dataset import Dataset
+from streamlearn.source.values import missing_in_rows
+from streamlearn.stream.stages import Stages
 from streamlearn.stream.statistics import located
 
 __all__ = ["Answerer"]
 
 _BLOCK_ROWS = 16_384
+_TRIED = 16
+"""Single rows of a block, none of which can be answered: then it is not for the rows."""
 
 T = TypeVar("T")
 
@@ -87,6 +92,13 @@ class Answerer:
                 )
             return names
         if known is None:
+            width = getattr(self.estimator, "n_features_in_", len(names))
+            if width != len(names):
+                raise SchemaError(
+                    f"the model was fitted with {width} columns without names, and the data has "
+                    f"{len(names)} features: {', '.join(names)}; name those of the model, in its "
+                    "order, with features= or --features"
+                )
             return names
         missing = [name for name in known if name not in self.data.schema]
         if missing:
@@ -97,7 +109,7 @@ class Answerer:
         self.data.features = self.data.schema.select(list(known))
         return list(known)
 
-    def terms(self, cost: ReaderCost, ahead: int = 1) -> tuple[Term, ...]:
+    def terms(self, cost: ReaderCost, ahead: int = 1, rows: int | None = None) -> tuple[Term, ...]:
         """Return what answering holds, for the memory plan.
 
         Parameters
@@ -106,8 +118,10 @@ class Answerer:
             Of the columns that are read.
         ahead : int
             Blocks answered, or being answered, besides the one in use.
+        rows : int, optional
+            Of a block; by default `block_rows`.
         """
-        rows, blocks = self.block_rows, 1 + ahead
+        rows, blocks = rows or self.block_rows, 1 + ahead
         return (
             Term("raw blocks", int(blocks * rows * cost.chunk_row_bytes)),
             Term("prepared blocks", int((1 + blocks) * rows * self._prepared_bytes())),
@@ -120,7 +134,7 @@ class Answerer:
         row = min(8.0 * width, 40.0 * len(self.names) + 64)
         return max(row, 8.0 * widest_dense(self.kernel))
 
-    def answer(self, chunk: Chunk, ask: Callable[[Any, Any], T]) -> T:
+    def answer(self, chunk: Chunk, ask: Callable[[Any, Any], T], stages: Stages | None = None) -> T:
         """Prepare a block of rows, and ask the model.
 
         Parameters
@@ -129,14 +143,20 @@ class Answerer:
             With the columns `names`, in their order.
         ask : callable
             Takes the model and the prepared block.
+        stages : Stages, optional
+            Where the time is entered.
 
         Raises
         ------
         DataError
             If a value cannot be taken; it says where the row, or else the block, is stored.
         """
+        stages = stages or Stages()
         try:
-            return ask(self.model, self._prepared(chunk))
+            with stages.at("prepare"):
+                X = self._prepared(chunk)
+            with stages.at("model"):
+                return ask(self.model, X)
         except CellError as error:
             raise located(error, self.data, chunk) from None
         except (ValueError, TypeError) as error:
@@ -147,9 +167,71 @@ class Answerer:
                 f"the block that begins at {place} cannot be predicted: {error}"
             ) from error
 
+    def faulty(self, chunk: Chunk, ask: Callable[[Any, Any], object]) -> dict[int, str]:
+        """Find the rows of a block that cannot be answered, once the whole could not be.
+
+        Gaps and infinities are looked for in the prepared rows; what remains is halved until the
+        rows are found.
+
+        Returns
+        -------
+        dict of int to str
+            Why, by the number of the row in the source.
+
+        Raises
+        ------
+        DataError
+            If it is not for single rows that the block fails.
+        """
+        found: dict[int, str] = {}
+        few = range(0, len(chunk), max(1, len(chunk) // _TRIED))
+        if len(chunk) > _TRIED and all(self._fault(chunk.slice(at, at + 1), ask) for at in few):
+            self.answer(chunk, ask)
+        self._halve(self._without_gaps(chunk, ask, found), ask, found)
+        return found
+
+    def _fault(self, chunk: Chunk, ask: Callable[[Any, Any], object]) -> str | None:
+        """Return why a block cannot be answered; None where it can."""
+        try:
+            ask(self.model, self._prepared(chunk))
+        except UsageError:
+            raise
+        except (CellError, ValueError, TypeError) as error:
+            return str(error).splitlines()[0] if str(error) else type(error).__name__
+        return None
+
+    def _without_gaps(
+        self, chunk: Chunk, ask: Callable[[Any, Any], object], found: dict[int, str]
+    ) -> Chunk:
+        """Return the rows without those that fail for a gap, which `found` is told."""
+        try:
+            bad = missing_in_rows(self._prepared(chunk))
+        except (CellError, ValueError, TypeError, AttributeError):
+            return chunk
+        if bad is None or not bad.any():
+            return chunk
+        at = int(np.argmax(bad))
+        reason = self._fault(chunk.slice(at, at + 1), ask)
+        if reason is None:
+            return chunk
+        found.update(dict.fromkeys(chunk.rows[bad].tolist(), reason))
+        return chunk.keep(~bad)
+
+    def _halve(
+        self, chunk: Chunk, ask: Callable[[Any, Any], object], found: dict[int, str]
+    ) -> None:
+        if not len(chunk) or (reason := self._fault(chunk, ask)) is None:
+            return
+        if len(chunk) == 1:
+            found[int(chunk.rows[0])] = reason
+            return
+        middle = len(chunk) // 2
+        self._halve(chunk.slice(0, middle), ask, found)
+        self._halve(chunk.slice(middle, len(chunk)), ask, found)
+
     def _prepared(self, chunk: Chunk) -> Any:
         X = chunk.X if self.kernel is None else self.kernel.apply(chunk.X)
-        if not isinstance(X, pa.RecordBatch):
+        if self.model is None or not isinstance(X, pa.RecordBatch):
             return X
         plain = self.kernel is not None or not hasattr(self.model, "feature_names_in_")
         return numbers(X, order="C") if plain else to_frame(X)
@@ -159,6 +241,11 @@ def _require_fitted(estimator: Any) -> None:
     from sklearn.exceptions import NotFittedError
     from sklearn.utils.validation import check_is_fitted
 
+    if isinstance(estimator, type) or not hasattr(estimator, "get_params"):
+        raise UsageError(
+            f"{estimator!r} is not a scikit-learn estimator; give a fitted one, what fit() "
+            "returned, or the folder of a run"
+        )
     try:
         check_is_fitted(estimator)
     except NotFittedError:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable, Generator, Iterator
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack, closing
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -20,10 +20,8 @@ from streamlearn.plan.memory import Demand, MemoryPlan
 from streamlearn.report.outcome import outcome_fragment
 from streamlearn.sizes import format_bytes, format_seconds, parse_bytes
 from streamlearn.source.dataset import Dataset
-from streamlearn.source.library.arrays import ArraySource
-from streamlearn.source.library.tables import TableSource
 from streamlearn.source.quarantine import Quarantine
-from streamlearn.stream.events import PassEnded, PassStarted, Warned
+from streamlearn.stream.events import Warned
 from streamlearn.stream.governor import Governor
 from streamlearn.stream.reader import Reader, RowCount, count_part
 from streamlearn.stream.reclaim import release_arrow
@@ -32,17 +30,16 @@ from streamlearn.stream.screen import screen_pass
 from streamlearn.stream.timeline import MemoryReport, Recorder
 from streamlearn.write.base import Written
 from streamlearn.write.groups import groups
+from streamlearn.write.inputs import stored_bytes, stored_paths
 from streamlearn.write.layout import Layout
-from streamlearn.write.parquet import ParquetWriter
+from streamlearn.write.parquet import ParquetWriter, group_bytes_of
 from streamlearn.write.place import Place, find_place
 from streamlearn.write.shuffle import Buckets, Shuffler, plan_buckets
 from streamlearn.write.zarr import ZarrWriter
 
 __all__ = ["Conversion", "ConvertOptions", "ConvertedRows", "Converting"]
 
-_GROUP_BYTES = 32 << 20
 _SHARD_BYTES = 64 << 20
-_LEAST_GROUP = 1 << 16
 
 
 @dataclass(frozen=True)
@@ -170,7 +167,7 @@ class Converting:
     ) -> None:
         self._place = find_place(path, options.format)
         self._place.refuse_occupied(overwrite=options.overwrite)
-        self._place.refuse_inputs(_stored_paths(data))
+        self._place.refuse_inputs(stored_paths(data))
         self._options = options
         self._layout = Layout(data)
         self._writer = _writer(self._layout, self._place, options)
@@ -233,7 +230,7 @@ class Converting:
             governor.tell(Warned(governor.seconds, note))
         data = self._layout.data
         if data.quarantine is not None:
-            with _passing(governor, "screen", 1, 2, data.rows):
+            with governor.passing("screen", 1, 2, data.rows):
                 threads = memory.readers if self._threads > 1 else 0
                 screen_pass(data, self._layout.names, governor, threads)
         shuffler = self._shuffler()
@@ -260,7 +257,7 @@ class Converting:
             "zarr" if self._place.kind == "zarr" else "parquet",
             ConvertedRows(rows.read, written.rows, rows.filtered, rows.missing, rows.rejected),
             written.files,
-            _stored_bytes(self._layout.data),
+            stored_bytes(self._layout.data),
             written.size_bytes,
             recorder.memory(use),
             governor.seconds,
@@ -284,19 +281,19 @@ class Converting:
     ) -> Generator[pa.RecordBatch, None, None]:
         """Yield all rows as they are to be written."""
         if shuffler is None:
-            with _passing(governor, "convert", 1, 1, self._layout.data.rows):
+            with governor.passing("convert", 1, 1, self._layout.data.rows):
                 for batch, _ in self._chunks(memory, governor, rows):
                     yield batch
                     del batch
             return
-        with _passing(governor, "scatter", 1, 2, self._layout.data.rows):
+        with governor.passing("scatter", 1, 2, self._layout.data.rows):
             for batch, numbers in self._chunks(memory, governor, rows):
                 shuffler.append(batch, numbers)
                 del batch
             shuffler.flush()
         governor.reclaim()
         room = memory.limit_bytes - memory.projected_bytes
-        with _passing(governor, "gather", 2, 2, rows.learned):
+        with governor.passing("gather", 2, 2, rows.learned):
             done = 0
             for batch in shuffler.batches(lambda size: size <= max(0, room)):
                 done += batch.num_rows
@@ -330,15 +327,6 @@ class Converting:
             )
 
 
-@contextmanager
-def _passing(governor: Governor, name: str, number: int, of: int, rows: int) -> Iterator[None]:
-    """Tell that a pass begins, and that it ended well."""
-    began = governor.seconds
-    governor.tell(PassStarted(began, name, number, of, rows))
-    yield
-    governor.tell(PassEnded(governor.seconds, name, governor.seconds - began))
-
-
 def _writer(layout: Layout, place: Place, options: ConvertOptions) -> ParquetWriter | ZarrWriter:
     if place.kind == "zarr":
         for name in ("row_group_bytes", "rows_per_file"):
@@ -349,38 +337,10 @@ def _writer(layout: Layout, place: Place, options: ConvertOptions) -> ParquetWri
         return ZarrWriter(layout, compression=options.compression, shard_bytes=size)
     if options.shards:
         raise UsageError("shards= is for zarr stores, and the output is parquet")
-    size = parse_bytes(options.row_group_bytes or _GROUP_BYTES)
-    if size < _LEAST_GROUP:
-        raise UsageError(
-            f"row_group_bytes={options.row_group_bytes!r} is less than 64 KiB: the output would be "
-            "more headers than rows; 16MB to 64MB is good"
-        )
     return ParquetWriter(
         layout,
         many=place.kind == "folder",
         compression=options.compression,
-        group_bytes=size,
+        group_bytes=group_bytes_of(options.row_group_bytes),
         rows_per_file=options.rows_per_file,
     )
-
-
-def _stored_paths(data: Dataset) -> list[str]:
-    """Return the files and stores that are read; none for what is in memory."""
-    in_memory = {"array": ArraySource, "table": TableSource}
-    paths = dict.fromkeys(fragment.path for fragment in data.fragments)
-    return [
-        path
-        for path in paths
-        if not (path in in_memory and isinstance(data.source, in_memory[path]))
-        and os.path.exists(path)
-    ]
-
-
-def _stored_bytes(data: Dataset) -> int:
-    total = 0
-    for path in _stored_paths(data):
-        inside = [
-            os.path.join(folder, file) for folder, _, files in os.walk(path) for file in files
-        ]
-        total += sum(os.stat(file).st_size for file in inside or [path])
-    return total

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import platform
-from collections.abc import Mapping
+import re
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from importlib.metadata import version
 from typing import Any
@@ -16,7 +17,7 @@ from streamlearn.learn.target import TargetProfile
 from streamlearn.plan.job import Job, cores
 from streamlearn.source.dataset import Dataset
 
-__all__ = ["data_of", "machine_of", "manifest_of", "versions_of"]
+__all__ = ["data_of", "derived_for", "machine_of", "manifest_of", "versions_of"]
 
 
 def manifest_of(
@@ -49,6 +50,38 @@ def manifest_of(
         if len(classes) <= 1000:
             found["classes"] = dict(zip(map(str, classes.tolist()), counts.tolist(), strict=True))
     return found
+
+
+def derived_for(manifest: Mapping[str, Any], names: Iterable[str] | None) -> list[str]:
+    """Return the computed columns of a run, in SQL, that some columns need.
+
+    A target that is computed needs columns that data to be predicted may not have. Formulas that
+    were no text cannot be read back, and are left out.
+
+    Parameters
+    ----------
+    names : iterable of str or None
+        None: all of them.
+
+    Examples
+    --------
+    >>> run = {"data": {"derive": ["a + 1 AS b", "b * 2 AS c", "tip / total AS y"]}}
+    >>> derived_for(run, ["c"])
+    ['a + 1 AS b', 'b * 2 AS c']
+    """
+    derive = manifest.get("data", {}).get("derive") or ()
+    items = [derive] if isinstance(derive, str) else list(derive)
+    if isinstance(derive, Mapping):
+        return []
+    if names is None:
+        return items
+    wanted, kept = set(names), []
+    for item in reversed(items):
+        made = re.findall(r"\bAS\s+(\w+|\"[^\"]+\")", item, re.IGNORECASE)
+        if not made or wanted & {name.strip('"') for name in made}:
+            kept.append(item)
+            wanted |= set(re.findall(r"\w+", item))
+    return kept[::-1]
 
 
 def versions_of() -> dict[str, str]:

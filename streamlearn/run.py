@@ -1,4 +1,4 @@
-"""The story of a run: plan, fit, evaluate; and of data: convert, profile.
+"""The story of a run: plan, fit, evaluate, predict; and of data: convert, profile.
 
 The only file that knows every layer.
 """
@@ -6,10 +6,12 @@ The only file that knows every layer.
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
 from contextlib import ExitStack
 from functools import partial
 from typing import Any
+
+import pyarrow as pa
 
 from streamlearn.bundle import save_run, staged
 from streamlearn.contest import Contest
@@ -20,19 +22,23 @@ from streamlearn.evaluation import Evaluation
 from streamlearn.fitting import Fitting
 from streamlearn.journal import journal, log_event
 from streamlearn.learn.profile import Profile
+from streamlearn.manifest import derived_for
 from streamlearn.measuring import EvaluateOptions
 from streamlearn.plan.job import Options, check_on_error, scratch_folder, take_apart
 from streamlearn.plan.plan import Plan
 from streamlearn.plan.projection import make_plan
+from streamlearn.predicting import Batches, Predicting, PredictOptions
+from streamlearn.prediction import Prediction, Saving
 from streamlearn.profiling import Profiling
-from streamlearn.result import Result
+from streamlearn.result import Result, load
 from streamlearn.source.dataset import Dataset
 from streamlearn.source.quarantine import Quarantine
 from streamlearn.source.scan import scan
 from streamlearn.stream.call import bounded
 from streamlearn.stream.events import Listener
+from streamlearn.write.place import find_place
 
-__all__ = ["convert", "evaluate", "explain", "fit", "profile"]
+__all__ = ["convert", "evaluate", "explain", "fit", "predict", "profile"]
 
 
 def explain(estimator: Any, data: Any, **options: Any) -> Plan:
@@ -356,6 +362,159 @@ def evaluate(
         evaluating = Evaluating(contest.models, dataset, options, contest.about)
         memory = call.plan(evaluating.plan)
         return evaluating.run(memory, call.governor(memory), call.recorder)
+
+
+def predict(
+    model: Any,
+    data: Any,
+    *,
+    out: str | os.PathLike[str] | None = None,
+    method: str | Sequence[str] = "predict",
+    columns: Sequence[Any] = (),
+    row_ids: bool = False,
+    memory_budget: str | int | None = "auto",
+    hard_limit: bool = False,
+    chunk_size: int | None = None,
+    threads: int | None = None,
+    scratch_dir: str | os.PathLike[str] | None = None,
+    on_error: str = "raise",
+    overwrite: bool = False,
+    format: str | None = None,  # noqa: A002 - the word users know
+    compression: str = "zstd",
+    row_group_bytes: str | int | None = None,
+    rows_per_file: int | None = None,
+    listeners: Sequence[Listener] = (),
+) -> Prediction | Batches:
+    """Ask a fitted model about data larger than memory, inside a memory budget.
+
+    The rows come in input order, one of output for one of input. Blocks of one size, a function of
+    the model alone, are answered in several threads: the answers do not depend on budget, chunk
+    size or threads, to the bit.
+
+    Parameters
+    ----------
+    model : Result, path of a run folder, or fitted scikit-learn estimator
+    data : Dataset, or what `streamlearn.scan` takes
+        With the columns the model was fitted on; a target is not looked at. Columns that the run
+        computed in SQL are computed again where ``data`` is no Dataset yet. The condition on rows of
+        the run is not applied: name one in `scan`.
+    out : path, optional
+        ``"answers.parquet"`` is one file, ``"answers/"`` a folder of files, ``"answers.zarr"`` a store
+        with an array for each method (``prediction``, ``probability``, ``decision``, ``X``) and each
+        further column. It is complete or not there at all. By default nothing is written.
+    method : str or list of str, default "predict"
+        ``"predict"``, ``"predict_proba"``, ``"decision_function"``, ``"transform"``, or several. Their
+        columns are ``prediction``; ``probability_<class>``; ``decision``, or ``decision_<class>`` of
+        more than two classes; and the names of ``get_feature_names_out``. Several outputs are
+        numbered: ``prediction_0``, ... A sparse output is filled with zeros, up to 1,024 columns.
+    columns : sequence of str, optional
+        Columns passed through; of a matrix their positions.
+    row_ids : bool, default False
+        Add a column ``row``: the number of the row in the source (int64), before any filter.
+    memory_budget, hard_limit, chunk_size, threads, scratch_dir, listeners
+        As for `fit`.
+    on_error : {"raise", "quarantine"}, default "raise"
+        With ``"quarantine"``, rows that cannot be predicted are left out, counted and listed:
+        those that cannot be read or are infinite, and those the model or its steps refuse.
+    overwrite, format, compression, row_group_bytes, rows_per_file
+        As for `convert`.
+
+    Returns
+    -------
+    Prediction
+        With ``out``: rows, files, memory, seconds.
+    Batches
+        Without: an iterator of `pyarrow.RecordBatch`. It is not read ahead further than the budget
+        allows, and can be closed at any time.
+
+    Raises
+    ------
+    MemoryBudgetError
+        If it does not fit, before the first row is read.
+    SchemaError
+        If columns are missing.
+    UsageError
+        If the model is not fitted or lacks the method, or something stands at ``out``.
+    DataError
+        If a row cannot be predicted; the message says where it is.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> import numpy as np
+    >>> from sklearn.linear_model import LinearRegression
+    >>> X = np.arange(6.0).reshape(3, 2)
+    >>> model = LinearRegression().fit(X, X[:, 0])
+    >>> [batch.num_rows for batch in predict(model, X)]
+    [3]
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     done = predict(model, X, out=f"{folder}/answers.parquet", row_ids=True)
+    >>> done.columns, done.rows.predicted
+    (('row', 'prediction'), 3)
+    """
+    check_on_error(on_error)
+    folder = scratch_folder(scratch_dir)
+    options = PredictOptions(
+        method=method,
+        columns=columns,
+        row_ids=row_ids,
+        chunk_size=chunk_size,
+        threads=threads,
+        scratch_dir=folder,
+        overwrite=overwrite,
+        format=format,
+        compression=compression,
+        row_group_bytes=row_group_bytes,
+        rows_per_file=rows_per_file,
+    )
+    if out is not None:
+        find_place(out, format).refuse_occupied(overwrite=overwrite)
+    if isinstance(model, str | os.PathLike):
+        model = load(model)
+    estimator = model.estimator if isinstance(model, Result) else model
+    manifest = model.manifest if isinstance(model, Result) else {}
+
+    def opened() -> Predicting:
+        dataset = data
+        if not isinstance(data, Dataset):
+            known = getattr(estimator, "feature_names_in_", None)
+            needed = None if known is None else [*known, *map(str, columns)]
+            dataset = scan(data, derive=derived_for(manifest, needed) or None)
+        if on_error == "quarantine":
+            dataset = dataset.quarantined(Quarantine(folder))
+        return Predicting(estimator, dataset, options)
+
+    limits: Any = {"hard_limit": hard_limit, "listeners": listeners, "jemalloc": False}
+    if out is None:
+        predicting = opened()
+
+        def batches() -> Generator[pa.RecordBatch, None, None]:
+            with bounded(memory_budget, **limits) as call:
+                memory = call.plan(predicting.plan)
+                yield from predicting.batches(memory, call.governor(memory))
+
+        return Batches(predicting, batches())
+    with bounded(memory_budget, **limits) as call:
+        saving = Saving(opened(), out, options, _about(manifest), _paths(data))
+        memory = call.plan(saving.plan)
+        return saving.run(memory, call.governor(memory), call.recorder)
+
+
+def _about(manifest: dict[str, Any]) -> dict[str, Any]:
+    """Return what an output says of the run that its model comes from."""
+    if not manifest:
+        return {}
+    return {
+        "fitted_on": manifest.get("data", {}).get("fingerprint"),
+        "seed": manifest.get("seed"),
+        "versions": manifest.get("versions"),
+    }
+
+
+def _paths(data: Any) -> list[str]:
+    """Return the paths that the user named, where data is no more than that."""
+    items = data if isinstance(data, list | tuple) else [data]
+    return [os.fspath(item) for item in items if isinstance(item, str | os.PathLike)]
 
 
 def _texts(name: str, given: Sequence[str] | str) -> tuple[str, ...]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import subprocess
 import threading
 from pathlib import Path
 
@@ -68,3 +69,19 @@ def mixed(tmp_path: Path) -> tuple[Path, pa.Table]:
     pq.write_table(table.slice(0, 2_300), folder / "part-0.parquet", row_group_size=900)
     pq.write_table(table.slice(2_300), folder / "part-1.parquet", row_group_size=1_777)
     return folder, table
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """A disk of 4 MB."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", str(folder)]
+    try:
+        done = subprocess.run(mount, capture_output=True, check=False)
+    except OSError as error:
+        pytest.skip(f"no disk can be made here: {error}")
+    if done.returncode:
+        pytest.skip(f"no disk can be made here: {done.stderr.decode()}")
+    yield folder
+    subprocess.run(["umount", str(folder)], check=True)

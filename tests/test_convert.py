@@ -447,22 +447,6 @@ def test_of_what_failed_nothing_is_left_and_what_was_there_stays(tmp_path, dst, 
     assert {p: p.read_bytes() for p in tmp_path.rglob("*") if p.is_file()} == before
 
 
-@pytest.fixture
-def small_disk(tmp_path):
-    """A disk of 4 MB."""
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", str(folder)]
-    try:
-        done = subprocess.run(mount, capture_output=True, check=False)
-    except OSError as error:
-        pytest.skip(f"no disk can be made here: {error}")
-    if done.returncode:
-        pytest.skip(f"no disk can be made here: {done.stderr.decode()}")
-    yield folder
-    subprocess.run(["umount", str(folder)], check=True)
-
-
 @pytest.mark.parametrize("name", ["a.parquet", "b/", "c.zarr"])
 def test_a_full_disk_is_named_and_left_as_it_was(small_disk, name):
     with pytest.raises(OSError, match="the disk is full; nothing was left there") as raised:

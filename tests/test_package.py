@@ -48,5 +48,5 @@ def test_help_does_not_load_the_science():
         [sys.executable, "-c", check], capture_output=True, text=True, check=True
     ).stdout
     assert out.strip().splitlines()[-1] == "[]"
-    for command in ("fit", "explain", "evaluate", "inspect", "generate"):
+    for command in ("fit", "explain", "evaluate", "inspect", "generate", "predict"):
         assert command in out

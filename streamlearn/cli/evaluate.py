@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shlex
 import sys
 from collections.abc import Callable
@@ -11,7 +10,14 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from streamlearn.cli.options import ON_ERROR, data_options, memory_options, names, open_dataset
+from streamlearn.cli.options import (
+    ON_ERROR,
+    data_options,
+    form_of,
+    memory_options,
+    names,
+    open_dataset,
+)
 
 __all__ = ["command"]
 
@@ -113,7 +119,7 @@ def command(run: str, data: tuple[str, ...], **options: Any) -> int:
         options[name] = options[name] if options[name] is not None else described.get(name)
     if options["features"] is None and hasattr(result.estimator, "feature_names_in_"):
         options["features"] = ",".join(map(str, result.estimator.feature_names_in_))
-    dataset = open_dataset(data, options, _form(described.get("csv"), data))
+    dataset = open_dataset(data, options, form_of(described.get("csv"), data))
     options["metrics"] = names(options["metrics"]) or ()
     options["random_state"] = options.pop("seed")
     limit = resolve_budget(options["memory_budget"], 1)
@@ -144,14 +150,3 @@ def _exit_code(found: Evaluation) -> int:
         click.echo(f"error: not as required: {gate}", err=True)
     # A budget that was not kept, or rows that could not be used, are told before a poor score.
     return code or (_FAILED if failed else 0)
-
-
-def _form(csv: dict[str, Any] | None, data: tuple[str, ...]) -> Any:
-    """Return how the run's CSV was written, where the data may be written so too."""
-    from streamlearn.source.formats import kind_of
-    from streamlearn.source.text.csv import Csv
-
-    texts = all(kind_of(path) in ("csv", "tsv", None) for path in data)
-    if csv is None or not texts or any(os.path.isdir(path) for path in data):
-        return None
-    return Csv(**csv)

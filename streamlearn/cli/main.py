@@ -18,7 +18,7 @@ from streamlearn.errors import StreamlearnError
 
 __all__ = ["main", "run"]
 
-_COMMANDS = ("convert", "evaluate", "explain", "fit", "generate", "inspect")
+_COMMANDS = ("convert", "evaluate", "explain", "fit", "generate", "inspect", "predict")
 _INTERRUPTED = 5
 
 

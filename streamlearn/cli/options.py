@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -16,6 +17,7 @@ __all__ = [
     "data_options",
     "file_options",
     "fit_options",
+    "form_of",
     "memory_options",
     "names",
     "open_dataset",
@@ -176,15 +178,40 @@ def fit_options(function: F) -> F:
             help="Categories kept per column; the rarest share one.",
         ),
         click.option("--batch-size", type=ROWS, help="Rows the model learns at once."),
-        click.option("--epochs", "--passes", type=click.IntRange(1), default=1, show_default=True),
+        click.option(
+            "--epochs",
+            "--passes",
+            type=click.IntRange(1),
+            default=1,
+            show_default=True,
+            help="Times the model sees all rows.",
+        ),
         click.option("--shuffle", is_flag=True, help="Shuffle rows each epoch (uses disk)."),
         click.option(
             "--validation", type=float, default=0.0, metavar="SHARE", help="Share held out: 0.1."
         ),
         click.option("--early-stopping", is_flag=True, help="Stop when the held-out score rests."),
-        click.option("--tol", type=float, default=1e-3, show_default=True),
-        click.option("--n-iter-no-change", type=click.IntRange(1), default=5, show_default=True),
-        click.option("--seed", type=click.IntRange(0), default=0, show_default=True),
+        click.option(
+            "--tol",
+            type=float,
+            default=1e-3,
+            show_default=True,
+            help="Least gain of the held-out score that counts (early stopping).",
+        ),
+        click.option(
+            "--n-iter-no-change",
+            type=click.IntRange(1),
+            default=5,
+            show_default=True,
+            help="Epochs without such a gain after which learning stops.",
+        ),
+        click.option(
+            "--seed",
+            type=click.IntRange(0),
+            default=0,
+            show_default=True,
+            help="Of everything random.",
+        ),
         click.option("--scratch-dir", type=click.Path(file_okay=False), help="For shuffled rows."),
         click.option(
             "--on-unsupported",
@@ -282,3 +309,14 @@ def _format(options: dict[str, Any]) -> Any:
     if wanted == "tsv":
         given = {"separator": "\t", **given}
     return Csv(**given)
+
+
+def form_of(csv: dict[str, Any] | None, data: tuple[str, ...]) -> Any:
+    """Return how the run's CSV was written, where the data may be written so too."""
+    from streamlearn.source.formats import kind_of
+    from streamlearn.source.text.csv import Csv
+
+    texts = all(kind_of(path) in ("csv", "tsv", None) for path in data)
+    if csv is None or not texts or any(os.path.isdir(path) for path in data):
+        return None
+    return Csv(**csv)

@@ -32,15 +32,19 @@ _GUESSED_TERMS = 100_000
 _BYTES_OF_A_WORD = 5
 _GROWS = ("CountVectorizer", "DictVectorizer", "OneHotEncoder", "TfidfVectorizer")
 _WRITE_ONCE = (
+    "Binarizer",
     "CountVectorizer",
     "DateFeatures",
     "DictVectorizer",
     "FeatureHasher",
     "HashingVectorizer",
+    "KBinsDiscretizer",
     "MaxAbsScaler",
     "MinMaxScaler",
+    "MissingIndicator",
     "OneHotEncoder",
     "OrdinalEncoder",
+    "QuantileTransformer",
     "RobustScaler",
     "SimpleImputer",
     "StandardScaler",

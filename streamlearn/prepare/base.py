@@ -3,16 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
 from streamlearn.chunk import Block
-from streamlearn.prepare.frame import to_frame
+from streamlearn.prepare.frame import copy_columns, matrix_dtype, require_numbers, to_frame
 
-__all__ = ["ChainKernel", "EstimatorKernel", "Kernel", "PassthroughKernel", "Rows"]
+__all__ = [
+    "ChainKernel",
+    "EstimatorKernel",
+    "Kernel",
+    "PassthroughKernel",
+    "Rows",
+    "Writes",
+    "works_in_place",
+]
 
 Rows = NDArray[np.int64] | None
 """Numbers of rows in the source, where they are learned from."""
@@ -41,6 +49,39 @@ class Kernel(Protocol):
         ...
 
 
+@runtime_checkable
+class Writes(Protocol):
+    """A kernel that knows its matrix before it makes it, and writes it where it is told.
+
+    Such kernels stand side by side in one matrix, and no cell is written twice.
+    """
+
+    width: int | None
+
+    def output_dtype(self, X: Block) -> np.dtype[Any]:
+        """Return the dtype ``apply`` gives for a table, or an array of two dimensions."""
+        ...
+
+    def write(self, X: Block, out: NDArray[Any]) -> None:
+        """Fill a matrix with what ``apply`` gives.
+
+        Parameters
+        ----------
+        X : RecordBatch, or array of shape (rows, columns)
+        out : array of shape (rows, width)
+            Of `output_dtype`, or a wider dtype; all cells are written.
+        """
+        ...
+
+
+def works_in_place(estimator: Any) -> bool:
+    """Whether an estimator, or one inside it, was told ``copy=False``."""
+    parameters = estimator.get_params() if hasattr(estimator, "get_params") else {}
+    return any(
+        name.rpartition("__")[2] == "copy" and value is False for name, value in parameters.items()
+    )
+
+
 class EstimatorKernel:
     """The estimator's own ``transform``, on a frame: slower than a kernel, never wrong.
 
@@ -56,11 +97,7 @@ class EstimatorKernel:
         self.columns_out = int(getattr(estimator, "_n_features_out", 0))
         """Where the estimator says so; a sparse matrix may have as many."""
         self._named = hasattr(estimator, "feature_names_in_")
-        parameters = estimator.get_params() if hasattr(estimator, "get_params") else {}
-        self._works_in_place = any(
-            name.rpartition("__")[2] == "copy" and value is False
-            for name, value in parameters.items()
-        )
+        self._works_in_place = works_in_place(estimator)
 
     def apply(self, X: Block, rows: Rows = None) -> Block:
         """See `Kernel.apply`."""
@@ -81,6 +118,18 @@ class PassthroughKernel:
     def apply(self, X: Block, rows: Rows = None) -> Block:
         """See `Kernel.apply`."""
         return X
+
+    def output_dtype(self, X: Block) -> np.dtype[Any]:
+        """See `Writes.output_dtype`."""
+        if not isinstance(X, pa.RecordBatch):
+            kind: np.dtype[Any] = X.dtype
+            return kind
+        require_numbers(X)
+        return matrix_dtype(X)
+
+    def write(self, X: Block, out: NDArray[Any]) -> None:
+        """See `Writes.write`."""
+        copy_columns(X, out)
 
 
 class ChainKernel:

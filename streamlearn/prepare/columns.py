@@ -11,8 +11,8 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from streamlearn.chunk import Block
-from streamlearn.prepare.base import ChainKernel, Kernel, PassthroughKernel, Rows
-from streamlearn.prepare.elementwise import ElementwiseKernel
+from streamlearn.prepare.base import ChainKernel, Kernel, PassthroughKernel, Rows, Writes
+from streamlearn.prepare.bins import BinsKernel
 from streamlearn.prepare.encode import OneHotKernel
 from streamlearn.prepare.frame import numbers, select, to_frame
 from streamlearn.prepare.stack import Slots, stack_csr, stack_slots
@@ -40,6 +40,17 @@ class Branch:
         return picked.iloc[:, 0] if hasattr(picked, "iloc") else picked[:, 0]
 
 
+@dataclass(frozen=True)
+class _Plan:
+    """What will be written into some columns of a matrix."""
+
+    width: int
+    dtype: np.dtype[Any]
+    given: Block
+    """What the kernel takes, or the columns themselves where there is none."""
+    kernel: Writes | None
+
+
 class ColumnsKernel:
     """Branches applied and put side by side, as `ColumnTransformer.transform` does.
 
@@ -63,30 +74,41 @@ class ColumnsKernel:
             return np.zeros((_length(X), 0))
         if self.sparse:
             return self._stack_sparse(X, rows)
-        if len(self.branches) > 1 and all(
-            isinstance(branch.kernel, ElementwiseKernel) for branch in self.branches
-        ):
-            return self._write_dense(X)
-        parts = [_dense(self._part(branch, X, rows)) for branch in self.branches]
-        return np.hstack(parts)
+        return self._write_dense(X, rows)
 
     def _part(self, branch: Branch, X: Block, rows: Rows) -> Block:
         part = branch.kernel.apply(branch.take(X), rows)
         return numbers(part, order="C") if isinstance(part, pa.RecordBatch) else part
 
-    def _write_dense(self, X: Block) -> Block:
-        taken = [branch.take(X) for branch in self.branches]
-        kernels: list[Any] = [branch.kernel for branch in self.branches]
-        kinds = {kernel.output_dtype(part) for kernel, part in zip(kernels, taken, strict=True)}
-        if len(kinds) > 1:
-            return np.hstack(
-                [kernel.apply(part) for kernel, part in zip(kernels, taken, strict=True)]
-            )
-        out = np.empty((_length(X), self.width or 0), kinds.pop())
+    def _write_dense(self, X: Block, rows: Rows) -> Block:
+        """Write each cell once: what a kernel cannot write into the matrix is copied there."""
+        plans: list[_Plan] = []
+        for branch in self.branches:
+            kernel, taken = _last_step(branch.kernel, branch.take(X), rows)
+            if isinstance(kernel, Writes) and isinstance(taken, pa.RecordBatch | np.ndarray):
+                plans.append(_Plan(kernel.width or 0, kernel.output_dtype(taken), taken, kernel))
+                continue
+            part = kernel.apply(taken, rows)
+            if isinstance(part, pa.RecordBatch):
+                plain = PassthroughKernel(part.num_columns)
+                plans.append(_Plan(part.num_columns, plain.output_dtype(part), part, plain))
+                continue
+            part = _dense(part)
+            if len(self.branches) == 1:
+                return part
+            plans.append(_Plan(part.shape[1], part.dtype, part, None))
+        kind = np.result_type(*(plan.dtype for plan in plans))
+        out = np.empty((_length(X), sum(plan.width for plan in plans)), kind)
         start = 0
-        for kernel, part in zip(kernels, taken, strict=True):
-            kernel.write(part, out[:, start : start + kernel.width])
-            start += kernel.width
+        while plans:
+            # Dropped as soon as it is written.
+            plan = plans.pop(0)
+            here = out[:, start : start + plan.width]
+            if plan.kernel is not None:
+                plan.kernel.write(plan.given, here)
+            else:
+                here[:] = plan.given
+            start += plan.width
         return out
 
     def _stack_sparse(self, X: Block, rows: Rows) -> Block:
@@ -97,8 +119,14 @@ class ColumnsKernel:
             encoder, before = _final_one_hot(branch.kernel)
             if encoder is not None:
                 taken = branch.take(X)
-                positions = encoder.positions(before.apply(taken, rows) if before else taken)
-                slots.append((positions, None, encoder.width or 0, encoder.dtype))
+                taken = before.apply(taken, rows) if before else taken
+                positions = encoder.positions(taken)
+                kind = (
+                    encoder.output_dtype(taken)
+                    if isinstance(encoder, BinsKernel)
+                    else encoder.dtype
+                )
+                slots.append((positions, None, encoder.width or 0, kind))
                 continue
             part = self._part(branch, X, rows)
             if not hasattr(part, "tocsr"):
@@ -115,14 +143,23 @@ class ColumnsKernel:
         return stack_csr(parts)
 
 
-def _final_one_hot(kernel: Kernel) -> tuple[OneHotKernel | None, Kernel | None]:
-    if isinstance(kernel, OneHotKernel) and kernel.sparse:
+def _final_one_hot(kernel: Kernel) -> tuple[OneHotKernel | BinsKernel | None, Kernel | None]:
+    if isinstance(kernel, OneHotKernel | BinsKernel) and kernel.sparse:
         return kernel, None
     if isinstance(kernel, ChainKernel):
         last = kernel.kernels[-1]
-        if isinstance(last, OneHotKernel) and last.sparse:
+        if isinstance(last, OneHotKernel | BinsKernel) and last.sparse:
             return last, ChainKernel(kernel.kernels[:-1])
     return None, None
+
+
+def _last_step(kernel: Kernel, X: Block, rows: Rows) -> tuple[Kernel, Block]:
+    """Return the last kernel of a chain, and what those before it give."""
+    if not isinstance(kernel, ChainKernel):
+        return kernel, X
+    for before in kernel.kernels[:-1]:
+        X = before.apply(X, rows)
+    return kernel.kernels[-1], X
 
 
 def _dense(part: Block) -> NDArray[Any]:

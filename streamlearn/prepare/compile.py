@@ -4,16 +4,25 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from functools import cache
 from typing import Any
+
+import numpy as np
+import pyarrow as pa
 
 from streamlearn.chunk import Schema
 from streamlearn.errors import UnsupportedEstimatorError
 from streamlearn.prepare.base import ChainKernel, EstimatorKernel, Kernel, PassthroughKernel
+from streamlearn.prepare.bins import compile_binarizer, compile_bins
 from streamlearn.prepare.columns import Branch, ColumnsKernel
 from streamlearn.prepare.dates import DateFeatures, DatesKernel
 from streamlearn.prepare.dicts import compile_records
 from streamlearn.prepare.elementwise import ElementwiseKernel, FillKernel, compile_elementwise
 from streamlearn.prepare.encode import OneHotKernel, OrdinalKernel
+from streamlearn.prepare.gaps import compile_indicator, flag
+from streamlearn.prepare.matrix import MatrixKernel, compile_matrix
+from streamlearn.prepare.picked import PickKernel, compile_selector
+from streamlearn.prepare.quantile_map import compile_quantiles
 from streamlearn.prepare.target_encode import TargetKernel
 from streamlearn.prepare.text import TextKernel
 from streamlearn.prepare.union import FrameKernel, UnionKernel
@@ -55,16 +64,7 @@ def _compile_step(estimator: Any, schema: Schema | None) -> Kernel | None:
     """Compile what is not made of other estimators; None where there is no kernel for it."""
     from sklearn.feature_extraction import DictVectorizer, FeatureHasher
     from sklearn.feature_extraction.text import CountVectorizer, HashingVectorizer
-    from sklearn.impute import SimpleImputer
-    from sklearn.preprocessing import (
-        MaxAbsScaler,
-        MinMaxScaler,
-        OneHotEncoder,
-        OrdinalEncoder,
-        RobustScaler,
-        StandardScaler,
-        TargetEncoder,
-    )
+    from sklearn.feature_selection import SelectorMixin
 
     if isinstance(estimator, CountVectorizer | HashingVectorizer):
         return TextKernel(estimator)
@@ -73,20 +73,57 @@ def _compile_step(estimator: Any, schema: Schema | None) -> Kernel | None:
     if changes_output(estimator):
         return None
     kind = type(estimator)
-    if kind in (StandardScaler, MinMaxScaler, MaxAbsScaler, RobustScaler, SimpleImputer):
-        compiled = compile_elementwise(estimator)
-        if compiled is not None:
-            return compiled
-        if kind is SimpleImputer and schema is not None and _fills_strings(estimator, schema):
-            return FillKernel([str(value) for value in estimator.statistics_])
-    kernels: dict[type, Callable[[Any], Kernel]] = {
+    selects = isinstance(estimator, SelectorMixin) and kind.transform is SelectorMixin.transform
+    if selects and kind.__module__.startswith("sklearn."):
+        return compile_selector(estimator)
+    make = _makers().get(kind)
+    compiled = make(estimator) if make is not None else None
+    if compiled is None and schema is not None:
+        compiled = _compile_fill(estimator, schema)
+    return compiled or compile_matrix(estimator)
+
+
+@cache
+def _makers() -> dict[type, Callable[[Any], Kernel | None]]:
+    """Return what compiles each class; None from it where the options have no kernel."""
+    from sklearn.impute import MissingIndicator, SimpleImputer
+    from sklearn.preprocessing import (
+        Binarizer,
+        FunctionTransformer,
+        KBinsDiscretizer,
+        MaxAbsScaler,
+        MinMaxScaler,
+        OneHotEncoder,
+        OrdinalEncoder,
+        QuantileTransformer,
+        RobustScaler,
+        StandardScaler,
+        TargetEncoder,
+    )
+
+    return {
+        Binarizer: compile_binarizer,
         DateFeatures: DatesKernel,
+        FunctionTransformer: _compile_function,
+        KBinsDiscretizer: compile_bins,
+        MaxAbsScaler: compile_elementwise,
+        MinMaxScaler: compile_elementwise,
+        MissingIndicator: compile_indicator,
         OneHotEncoder: OneHotKernel,
         OrdinalEncoder: OrdinalKernel,
+        QuantileTransformer: compile_quantiles,
+        RobustScaler: compile_elementwise,
+        SimpleImputer: lambda imputer: flag(compile_elementwise(imputer), imputer),
+        StandardScaler: compile_elementwise,
         TargetEncoder: TargetKernel,
     }
-    make = kernels.get(kind)
-    return make(estimator) if make is not None else None
+
+
+def _compile_function(estimator: Any) -> Kernel | None:
+    """Pass columns through where there is no function; one may look at names, and gets a frame."""
+    if estimator.func is not None or estimator.validate:
+        return None
+    return PassthroughKernel(int(estimator.n_features_in_))
 
 
 def changes_output(estimator: Any) -> bool:
@@ -191,16 +228,31 @@ def _is_identity(step: Any) -> bool:
     return type(step).__name__ == "FunctionTransformer" and step.func is None
 
 
-def _fills_strings(imputer: Any, schema: Schema) -> bool:
-    """All columns strings, none dropped, no indicator: Arrow can fill them."""
-    missing = imputer.missing_values
-    return (
-        not imputer.add_indicator
-        and isinstance(missing, float)
-        and math.isnan(missing)
-        and all(isinstance(value, str) for value in imputer.statistics_)
-        and all(str(field.type) in ("string", "large_string") for field in schema)
-    )
+def _compile_fill(estimator: Any, schema: Schema) -> FillKernel | None:
+    """Compile an imputer of strings, or of whole numbers: Arrow can fill them."""
+    from sklearn.impute import SimpleImputer
+
+    if type(estimator) is not SimpleImputer or estimator.add_indicator:
+        return None
+    missing = estimator.missing_values
+    if not (isinstance(missing, float) and math.isnan(missing)):
+        return None
+    values = estimator.statistics_.tolist()
+    if all(isinstance(value, str) for value in values):
+        strings = all(str(field.type) in ("string", "large_string") for field in schema)
+        return FillKernel(values) if strings else None
+    if estimator._fit_dtype.kind not in "iu":
+        return None
+    held = (_holds(field.type, value) for field, value in zip(schema, values, strict=True))
+    return FillKernel([int(value) for value in values]) if all(held) else None
+
+
+def _holds(type_: pa.DataType, value: float) -> bool:
+    """Whether a type of whole numbers has this one."""
+    if not pa.types.is_integer(type_) or value != value // 1:
+        return False
+    bounds = np.iinfo(type_.to_pandas_dtype())
+    return bool(bounds.min <= value <= bounds.max)
 
 
 def chain(kernels: Sequence[Kernel]) -> Kernel:
@@ -216,6 +268,14 @@ def chain(kernels: Sequence[Kernel]) -> Kernel:
             if one is not None:
                 fused[-1] = one
                 continue
+        if (
+            fused
+            and isinstance(fused[-1], ElementwiseKernel)
+            and isinstance(kernel, PickKernel)
+            and fused[-1].picked is None
+        ):
+            fused[-1] = fused[-1].pick(kernel.columns, kernel.check, kernel.estimator)
+            continue
         fused.append(kernel)
     return fused[0] if len(fused) == 1 else ChainKernel(fused)
 
@@ -229,6 +289,9 @@ def widest_dense(kernel: Kernel | None) -> int:
         return inside if kernel.sparse else max(inside, kernel.width or 0)
     if isinstance(kernel, UnionKernel):
         return sum(widest_dense(part) for part in kernel.kernels)
+    if isinstance(kernel, MatrixKernel):
+        # Its input is made into a matrix first.
+        return max(kernel.columns_in, 0 if kernel.sparse else kernel.width or 0)
     if kernel is None or isinstance(kernel, TextKernel) or getattr(kernel, "sparse", False):
         return 0
     known: Any = kernel.width or getattr(kernel, "columns_out", 0)

@@ -109,7 +109,9 @@ class DateFeatures(TransformerMixin, BaseEstimator):
             pa.array(pd.to_datetime(frame.iloc[:, index]), from_pandas=True)
             for index in range(frame.shape[1])
         ]
-        return _parts(columns, list(frame.columns), self.parts, cyclic=self.cyclic)
+        out = np.empty((len(frame), len(self.get_feature_names_out(list(frame.columns)))))
+        _write_parts(columns, list(frame.columns), self.parts, out, cyclic=self.cyclic)
+        return out
 
     def get_feature_names_out(self, input_features: Any = None) -> NDArray[np.object_]:
         """Return ``column_part`` for each output column."""
@@ -139,20 +141,35 @@ class DatesKernel:
         """See `streamlearn.prepare.base.Kernel.apply`."""
         if not isinstance(X, pa.RecordBatch):
             return self._estimator.transform(X)
+        out = np.empty((X.num_rows, self.width or 0))
+        self.write(X, out)
+        return out
+
+    def output_dtype(self, X: Block) -> np.dtype[Any]:
+        """See `streamlearn.prepare.base.Writes.output_dtype`."""
+        return np.dtype(np.float64)
+
+    def write(self, X: Block, out: NDArray[Any]) -> None:
+        """See `streamlearn.prepare.base.Writes.write`."""
+        if not isinstance(X, pa.RecordBatch):
+            out[:] = self._estimator.transform(X)
+            return
         step = self._estimator
-        return _parts(list(X.columns), X.schema.names, step.parts, cyclic=step.cyclic)
+        _write_parts(list(X.columns), X.schema.names, step.parts, out, cyclic=step.cyclic)
 
 
 def _endings(part: str, *, cyclic: bool) -> list[str]:
     return [f"{part}_sin", f"{part}_cos"] if cyclic and part in _CYCLES else [part]
 
 
-def _parts(
-    columns: list[pa.Array], names: list[Any], parts: tuple[str, ...], *, cyclic: bool
-) -> NDArray[np.float64]:
-    rows = len(columns[0]) if columns else 0
-    width = sum(len(_endings(part, cyclic=cyclic)) for part in parts) * len(columns)
-    out = np.empty((rows, width))
+def _write_parts(
+    columns: list[pa.Array],
+    names: list[Any],
+    parts: tuple[str, ...],
+    out: NDArray[Any],
+    *,
+    cyclic: bool,
+) -> None:
     place = 0
     for name, column in zip(names, columns, strict=True):
         if pa.types.is_null(column.type):
@@ -169,7 +186,6 @@ def _parts(
             else:
                 out[:, place] = values
                 place += 1
-    return out
 
 
 def _numbers(column: pa.Array, part: str) -> NDArray[np.float64]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -10,14 +10,21 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from streamlearn.chunk import Block
-from streamlearn.errors import CellError
 from streamlearn.prepare.base import Rows
 from streamlearn.prepare.frame import column_numbers, matrix_dtype, numbers
+from streamlearn.prepare.operations import (
+    Operation,
+    clip,
+    divide,
+    fill,
+    input_names,
+    multiply_add,
+    refuse_infinite,
+    refuse_unusable,
+    subtract,
+)
 
 __all__ = ["ElementwiseKernel", "FillKernel", "compile_elementwise"]
-
-Operation = Callable[[NDArray[Any], int | slice], None]
-"""Changes a column (index) or the whole matrix (slice) in place."""
 
 
 class ElementwiseKernel:
@@ -34,6 +41,8 @@ class ElementwiseKernel:
         Output dtype; None: as the input's, float32 or float64.
     estimators : sequence of fitted transformer
         What was compiled: their own ``transform`` serves sparse matrices.
+    picked : array of int or None
+        Which of the operations' columns are wanted (None: all); no other is worked on.
     """
 
     def __init__(
@@ -43,17 +52,38 @@ class ElementwiseKernel:
         kept: NDArray[np.intp] | None = None,
         dtype: np.dtype[Any] | None = None,
         estimators: Sequence[Any] = (),
+        picked: NDArray[np.intp] | None = None,
     ) -> None:
         self.operations = tuple(operations)
         self.columns_in = columns_in
         self.kept = kept
         self.dtype = dtype
         self.estimators = tuple(estimators)
-        self.width: int | None = columns_in if kept is None else len(kept)
+        self.picked = picked
+        self._places = np.arange(columns_in if kept is None else len(kept))
+        if picked is not None:
+            self._places = self._places[picked]
+        self._sources = self._places if kept is None else kept[self._places]
+        self.width: int | None = len(self._places)
+
+    def pick(self, columns: NDArray[np.intp], check: Operation, selector: Any) -> ElementwiseKernel:
+        """Return the kernel that gives only some of the columns, and works on no other."""
+        return ElementwiseKernel(
+            (*self.operations, check),
+            self.columns_in,
+            self.kept,
+            self.dtype,
+            (*self.estimators, selector),
+            columns,
+        )
 
     def then(self, other: ElementwiseKernel) -> ElementwiseKernel | None:
         """Fuse with the kernel that follows, or None where they cannot be one."""
-        if other.kept is not None or (other.dtype not in (None, self.dtype)):
+        if (
+            self.picked is not None
+            or other.kept is not None
+            or other.dtype not in (None, self.dtype)
+        ):
             return None
         return ElementwiseKernel(
             (*self.operations, *other.operations),
@@ -61,6 +91,7 @@ class ElementwiseKernel:
             self.kept,
             self.dtype,
             (*self.estimators, *other.estimators),
+            other.picked,
         )
 
     def output_dtype(self, X: Block) -> np.dtype[Any]:
@@ -81,23 +112,29 @@ class ElementwiseKernel:
         return out
 
     def write(self, X: Block, out: NDArray[Any]) -> None:
-        """Fill ``out`` of shape (rows, width), whose dtype is `output_dtype`."""
+        """See `streamlearn.prepare.base.Writes.write`."""
+        kind = self.output_dtype(X)
         if isinstance(X, pa.RecordBatch):
             # Column by column: a column of a batch stays in the processor's cache through all
             # operations, and each cell of the matrix is written once.
-            scratch = np.empty(len(out), out.dtype)
-            for place, source in enumerate(
-                range(self.columns_in) if self.kept is None else self.kept
+            scratch = np.empty(len(out), kind)
+            for place, (source, column) in enumerate(
+                zip(self._sources.tolist(), self._places.tolist(), strict=True)
             ):
-                scratch[:] = column_numbers(X.column(int(source)))
+                scratch[:] = column_numbers(X.column(source))
                 for operation in self.operations:
-                    operation(scratch, place)
+                    operation(scratch, column)
                 out[:, place] = scratch
             return
-        matrix = numbers(X, out.dtype)
-        out[:] = matrix if self.kept is None else matrix[:, self.kept]
+        matrix = numbers(X, kind)
+        whole = self.kept is None and self.picked is None
+        # What is computed in float32 stays so, where the matrix around it is wider.
+        target = out if out.dtype == kind else np.empty(out.shape, kind)
+        target[:] = matrix if whole else matrix[:, self._sources]
         for operation in self.operations:
-            operation(out, slice(None))
+            operation(target, self._places)
+        if target is not out:
+            out[:] = target
 
 
 class FillKernel:
@@ -116,118 +153,58 @@ class FillKernel:
         return pa.RecordBatch.from_arrays(columns, schema=X.schema)
 
 
-def _subtract(values: NDArray[Any], *, widely: bool = False) -> Operation:
-    """Subtract in the matrix's dtype, or ``widely`` in that of the values, as some scalers do."""
-
-    def run(out: NDArray[Any], at: int | slice) -> None:
-        out -= values[at] if widely else values[at].astype(out.dtype)
-
-    return run
-
-
-def _divide(values: NDArray[Any], *, widely: bool = False) -> Operation:
-    def run(out: NDArray[Any], at: int | slice) -> None:
-        out /= values[at] if widely else values[at].astype(out.dtype)
-
-    return run
-
-
-def _multiply_add(scale: NDArray[Any], offset: NDArray[Any]) -> Operation:
-    def run(out: NDArray[Any], at: int | slice) -> None:
-        out *= scale[at]
-        out += offset[at]
-
-    return run
-
-
-def _clip(low: float, high: float) -> Operation:
-    def run(out: NDArray[Any], at: int | slice) -> None:
-        del at
-        np.clip(out, out.dtype.type(low), out.dtype.type(high), out=out)
-
-    return run
-
-
-def _fill(values: NDArray[Any]) -> Operation:
-    def run(out: NDArray[Any], at: int | slice) -> None:
-        missing = np.isnan(out)
-        if not missing.any():
-            return
-        if isinstance(at, slice):
-            rows, columns = np.nonzero(missing)
-            out[rows, columns] = values[columns]
-        else:
-            out[missing] = values[at]
-
-    return run
-
-
-def _finite(names: Sequence[str], step: str) -> Operation:
-    """scikit-learn's scalers take NaN, and refuse infinity."""
-
-    def run(out: NDArray[Any], at: int | slice) -> None:
-        bad = np.isinf(out)
-        if bad.any():
-            if isinstance(at, slice):
-                row, column = (int(part) for part in np.argwhere(bad)[0])
-            else:
-                row, column = int(bad.argmax()), at
-            raise CellError(
-                row, names[column], f"infinite, which {step} does not take; filter it with where="
-            )
-
-    return run
-
-
 def compile_elementwise(estimator: Any) -> ElementwiseKernel | None:
     """Compile a fitted scaler or numeric imputer; None where only its own transform will do."""
     from sklearn.impute import SimpleImputer
     from sklearn.preprocessing import MaxAbsScaler, MinMaxScaler, RobustScaler, StandardScaler
 
     columns = int(estimator.n_features_in_)
-    names = [str(name) for name in getattr(estimator, "feature_names_in_", range(columns))]
-    check = _finite(names, type(estimator).__name__)
+    names = input_names(estimator)
+    check = refuse_infinite(names, type(estimator).__name__)
     if type(estimator) is StandardScaler:
         operations: list[Operation] = [check]
         if estimator.with_mean:
-            operations.append(_subtract(estimator.mean_))
+            operations.append(subtract(estimator.mean_))
         if estimator.with_std:
-            operations.append(_divide(estimator.scale_))
+            operations.append(divide(estimator.scale_))
         return ElementwiseKernel(operations, columns, estimators=[estimator])
     if type(estimator) is RobustScaler:
         operations = [check]
         if estimator.with_centering:
-            operations.append(_subtract(estimator.center_, widely=True))
+            operations.append(subtract(estimator.center_, widely=True))
         if estimator.with_scaling:
-            operations.append(_divide(estimator.scale_, widely=True))
+            operations.append(divide(estimator.scale_, widely=True))
         return ElementwiseKernel(operations, columns, estimators=[estimator])
     if type(estimator) is MinMaxScaler:
-        operations = [check, _multiply_add(estimator.scale_, estimator.min_)]
+        operations = [check, multiply_add(estimator.scale_, estimator.min_)]
         if estimator.clip:
-            operations.append(_clip(*estimator.feature_range))
+            operations.append(clip(*estimator.feature_range))
         return ElementwiseKernel(operations, columns, estimators=[estimator])
     if type(estimator) is MaxAbsScaler:
-        operations = [check, _divide(estimator.scale_)]
+        operations = [check, divide(estimator.scale_)]
         if getattr(estimator, "clip", False):
-            operations.append(_clip(-1.0, 1.0))
+            operations.append(clip(-1.0, 1.0))
         return ElementwiseKernel(operations, columns, estimators=[estimator])
     if type(estimator) is SimpleImputer and estimator._fit_dtype.kind == "f":
-        return _compile_imputer(estimator, columns, check)
+        return _compile_imputer(estimator, columns, names)
     return None
 
 
-def _compile_imputer(estimator: Any, columns: int, check: Operation) -> ElementwiseKernel | None:
-    missing = estimator.missing_values
-    is_nan = isinstance(missing, float) and np.isnan(missing)
-    if not is_nan or estimator.add_indicator:
+def _compile_imputer(
+    estimator: Any, columns: int, names: Sequence[str]
+) -> ElementwiseKernel | None:
+    marker = estimator.missing_values
+    if not isinstance(marker, float | int | np.number):
         return None
     values = np.asarray(estimator.statistics_, dtype=np.float64)
     kept = None if estimator.keep_empty_features else np.flatnonzero(~np.isnan(values))
     if kept is not None and len(kept) < columns:
         values = values[kept]
+        names = [names[index] for index in kept.tolist()]
     else:
         kept = None
     dtype = estimator._fit_dtype
-    return ElementwiseKernel(
-        [check, _fill(values.astype(dtype))], columns, kept, dtype, [estimator]
-    )
+    refuse = refuse_infinite if np.isnan(marker) else refuse_unusable
+    check = refuse(names, type(estimator).__name__)
+    operations = [check, fill(values.astype(dtype), float(marker))]
+    return ElementwiseKernel(operations, columns, kept, dtype, [estimator])

@@ -181,7 +181,7 @@ class OneHotKernel:
 
     def __init__(self, estimator: Any) -> None:
         self.sparse: bool = estimator.sparse_output
-        self.dtype = np.dtype(estimator.dtype)
+        self.dtype: np.dtype[Any] = np.dtype(estimator.dtype)
         self._names = _names(estimator)
         self._indexes = [CategoryIndex(found) for found in estimator.categories_]
         widths = np.asarray(estimator._n_features_outs)
@@ -242,13 +242,13 @@ class OneHotKernel:
 
     def apply(self, X: Block, rows: Rows = None) -> Block:
         """See `streamlearn.prepare.base.Kernel.apply`."""
-        positions = self.positions(X)
         if not self.sparse:
-            out = np.zeros((len(positions), self.width or 0), self.dtype)
-            self.write_positions(positions, out)
+            out = np.empty((X.shape[0], self.width or 0), self.dtype)
+            self.write(X, out)
             return out
         from scipy import sparse
 
+        positions = self.positions(X)
         present = positions >= 0
         indptr = np.zeros(len(positions) + 1, dtype=np.int32)
         np.cumsum(present.sum(axis=1), out=indptr[1:])
@@ -256,11 +256,21 @@ class OneHotKernel:
         shape = (len(positions), self.width)
         return sparse.csr_matrix((data, positions[present], indptr), shape=shape)
 
-    @staticmethod
-    def write_positions(positions: NDArray[np.int32], out: NDArray[Any]) -> None:
-        """Set the ones in a zeroed dense matrix."""
-        rows, columns = np.nonzero(positions >= 0)
-        out[rows, positions[rows, columns]] = 1
+    def output_dtype(self, X: Block) -> np.dtype[Any]:
+        """See `streamlearn.prepare.base.Writes.output_dtype`."""
+        return self.dtype
+
+    def write(self, X: Block, out: NDArray[Any]) -> None:
+        """See `streamlearn.prepare.base.Writes.write`."""
+        out[:] = 0
+        positions = self.positions(X)
+        row = np.arange(len(out))
+        for column in positions.T:
+            if column.size and column.min() < 0:
+                present = np.flatnonzero(column >= 0)
+                out[present, column[present]] = 1
+            else:
+                out[row, column] = 1
 
 
 class OrdinalKernel:
@@ -273,7 +283,7 @@ class OrdinalKernel:
 
     def __init__(self, estimator: Any) -> None:
         self.width: int | None = int(estimator.n_features_in_)
-        self.dtype = np.dtype(estimator.dtype)
+        self.dtype: np.dtype[Any] = np.dtype(estimator.dtype)
         self._names = _names(estimator)
         self._indexes = [CategoryIndex(found) for found in estimator.categories_]
         self._refuses = estimator.handle_unknown == "error"
@@ -288,8 +298,17 @@ class OrdinalKernel:
 
     def apply(self, X: Block, rows: Rows = None) -> Block:
         """See `streamlearn.prepare.base.Kernel.apply`."""
+        out = np.empty(X.shape, self.dtype)
+        self.write(X, out)
+        return out
+
+    def output_dtype(self, X: Block) -> np.dtype[Any]:
+        """See `streamlearn.prepare.base.Writes.output_dtype`."""
+        return self.dtype
+
+    def write(self, X: Block, out: NDArray[Any]) -> None:
+        """See `streamlearn.prepare.base.Writes.write`."""
         columns = columns_of(X)
-        out = np.empty((len(columns[0]), len(columns)), self.dtype)
         for index, column in enumerate(columns):
             found = self._indexes[index].find(column)
             if self._refuses and (unknown := found == _UNKNOWN).any():
@@ -297,4 +316,3 @@ class OrdinalKernel:
                     X, index, int(unknown.argmax()), self._names[index], "OrdinalEncoder"
                 )
             out[:, index] = self._tables[index][found]
-        return out

@@ -12,7 +12,16 @@ from numpy.typing import NDArray
 from streamlearn.chunk import Block, Field, Schema
 from streamlearn.errors import CellError
 
-__all__ = ["blank_frame", "column_numbers", "matrix_dtype", "numbers", "select", "to_frame"]
+__all__ = [
+    "blank_frame",
+    "column_numbers",
+    "copy_columns",
+    "matrix_dtype",
+    "numbers",
+    "require_numbers",
+    "select",
+    "to_frame",
+]
 
 
 def to_frame(batch: pa.RecordBatch) -> Any:
@@ -97,17 +106,30 @@ def numbers(
     """
     if not isinstance(block, pa.RecordBatch):
         return np.asarray(block, dtype=dtype or matrix_dtype(block))
-    for kind in set(block.schema.types):
+    require_numbers(block)
+    shape = (block.num_rows, block.num_columns)
+    out: NDArray[Any] = np.empty(shape, dtype or matrix_dtype(block), order=order)
+    copy_columns(block, out)
+    return out
+
+
+def require_numbers(batch: pa.RecordBatch) -> None:
+    """Raise CellError where a column of a table holds no numbers."""
+    for kind in set(batch.schema.types):
         if not Field("", kind).is_number:
-            name = next(item.name for item in block.schema if item.type == kind)
+            name = next(item.name for item in batch.schema if item.type == kind)
             raise CellError(
                 None, name, f"{kind} where numbers are needed; encode it, or leave it out"
             )
-    shape = (block.num_rows, block.num_columns)
-    out: NDArray[Any] = np.empty(shape, dtype or matrix_dtype(block), order=order)
+
+
+def copy_columns(block: Block, out: NDArray[Any]) -> None:
+    """Fill a matrix with numeric columns; missing values as NaN."""
+    if not isinstance(block, pa.RecordBatch):
+        out[:] = block
+        return
     for index, column in enumerate(block.columns):
         out[:, index] = column_numbers(column)
-    return out
 
 
 def select(block: Block, columns: Sequence[Any]) -> Block:

@@ -311,7 +311,14 @@ class Dataset:
                 yield rows_of.assign(*kept, features, roles)
 
     def screen(
-        self, fragment: Fragment, features: Sequence[str], rows: int, *, classes: bool = False
+        self,
+        fragment: Fragment,
+        features: Sequence[str],
+        rows: int,
+        *,
+        classes: bool = False,
+        roles: bool = True,
+        carried: Collection[str] = (),
     ) -> Iterator[tuple[int, list[Rejected]]]:
         """Read a fragment for what cannot be used.
 
@@ -319,6 +326,10 @@ class Dataset:
         ----------
         classes : bool
             Whether the target is a class, which has no fraction.
+        roles : bool
+            Whether to look at target and weight as well.
+        carried : collection of str
+            Features that are read, and may hold any value.
 
         Yields
         ------
@@ -328,12 +339,15 @@ class Dataset:
             Values that a target, a weight or any model cannot take.
         """
         rows_of = Assembler(self)
-        stored = self.stored_columns(features)
+        judged = [name for name in features if name not in carried]
+        stored = self.stored_columns(features, roles)
         if not self._sieve.may_pass(self.source, fragment, stored, rows):
             return
         for chunk in self.source.read(fragment, stored, rows):
             done = int(chunk.rows[-1]) + 1 - fragment.first if len(chunk) else 0
-            kept, columns = rows_of.select(chunk, features, True, LeftOut())
+            kept, columns = rows_of.select(chunk, features, roles, LeftOut())
+            if not roles:
+                kept = Chunk(kept.X, kept.rows)
             yield (
                 done,
                 [
@@ -347,7 +361,7 @@ class Dataset:
                         faulty.shown or str(values[at]),
                     )
                     for name, values, faulty in rows_of.faulty(
-                        kept, columns, features, screen=True, classes=classes
+                        kept, columns, judged, screen=True, classes=classes
                     )
                     for at in np.flatnonzero(faulty.mask).tolist()
                 ],

@@ -77,6 +77,17 @@ class Quarantine:
             )
             if len(self._rows[fragment.index]) == fragment.rows:
                 self._whole.add(fragment.index)
+        self.record(found)
+        held = sum(len(rows) for rows in self._rows.values())
+        if held > _MOST_ROWS:
+            reason, times = self.reasons.most_common(1)[0]
+            raise DataError(
+                f"{held:,} rows cannot be used, most of them ({times:,}) because: {reason}; that "
+                "is no accident: mend the data, or leave such rows out with where="
+            )
+
+    def record(self, found: Sequence[Rejected]) -> None:
+        """Count and list rows, without a say in what is read: they were found after reading."""
         known: set[int] = set()
         for item in found:
             self._spool.write(json.dumps(asdict(item)) + "\n")
@@ -86,13 +97,6 @@ class Quarantine:
                 known.add(item.row)
                 self.count += item.rows
                 self.reasons[_kind(item)] += item.rows
-        held = sum(len(rows) for rows in self._rows.values())
-        if held > _MOST_ROWS:
-            reason, times = self.reasons.most_common(1)[0]
-            raise DataError(
-                f"{held:,} rows cannot be used, most of them ({times:,}) because: {reason}; that "
-                "is no accident: mend the data, or leave such rows out with where="
-            )
 
     def holds(self, fragment: Fragment) -> bool:
         """Whether the whole fragment is set aside."""

@@ -7,13 +7,22 @@ Chunks grow by their measured peak cost per row, not by what is free between the
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from streamlearn.errors import MemoryBudgetError
 from streamlearn.plan.memory import MemoryPlan
 from streamlearn.sizes import format_bytes
-from streamlearn.stream.events import ChunkRead, ChunkResized, Event, Listener, Reclaimed
+from streamlearn.stream.events import (
+    ChunkRead,
+    ChunkResized,
+    Event,
+    Listener,
+    PassEnded,
+    PassStarted,
+    Reclaimed,
+)
 from streamlearn.stream.probe import Probe
 from streamlearn.stream.reclaim import RECLAIMERS
 from streamlearn.stream.stages import Stages
@@ -119,6 +128,14 @@ class Governor:
     def tell(self, event: Event) -> None:
         """Pass an event on to the listeners."""
         self._emit(event)
+
+    @contextmanager
+    def passing(self, name: str, number: int, of: int, rows: int) -> Iterator[None]:
+        """Tell that a pass begins, and that it ended well."""
+        began = self.seconds
+        self.tell(PassStarted(began, name, number, of, rows))
+        yield
+        self.tell(PassEnded(self.seconds, name, self.seconds - began))
 
     def after_chunk(self, rows_read: int) -> None:
         """Measure, give memory back and resize as needed; call at a chunk or batch boundary.

@@ -145,20 +145,22 @@ class _Lane(Generic[R]):
 def ahead(
     items: Iterable[T], function: Callable[[T], R], *, threads: int, depth: int = 1
 ) -> Generator[R, None, None]:
-    """Apply a function to items in one thread, some ahead of the consumer, in order.
+    """Apply a function to items in threads, some ahead of the consumer, results in order.
 
     Parameters
     ----------
     threads : int
         With 0, everything runs in the caller's thread.
     depth : int
-        Results that may wait.
+        Results that may wait; with fewer than there are threads, some of them are idle.
     """
     if threads <= 0:
         for item in items:
             yield function(item)
         return
-    pool = ThreadPoolExecutor(1, thread_name_prefix="streamlearn-prepare", initializer=_settings())
+    pool = ThreadPoolExecutor(
+        threads, thread_name_prefix="streamlearn-prepare", initializer=_settings()
+    )
     waiting: deque[Future[R]] = deque()
     try:
         for item in items:

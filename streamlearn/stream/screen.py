@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import closing
 
 from streamlearn.errors import DataError
@@ -21,6 +21,8 @@ def screen_pass(
     threads: int,
     *,
     classes: bool = False,
+    roles: bool = True,
+    carried: Collection[str] = (),
 ) -> None:
     """Read all rows once, and put what cannot be used into the dataset's quarantine.
 
@@ -45,7 +47,12 @@ def screen_pass(
         done = 0
         try:
             for rows, rejected in dataset.screen(
-                fragment, features, governor.chunk_rows, classes=classes
+                fragment,
+                features,
+                governor.chunk_rows,
+                classes=classes,
+                roles=roles,
+                carried=carried,
             ):
                 found += rejected
                 yield rows - done

@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from streamlearn.plan.memory import Term
 
-__all__ = ["Writer", "Written", "naming_a_full_disk"]
+__all__ = ["Columns", "Writer", "Written", "naming_a_full_disk"]
 
 
 @dataclass(frozen=True)
@@ -23,6 +23,19 @@ class Written:
     rows: int
     size_bytes: int
     files: int
+
+
+class Columns(Protocol):
+    """The columns of a table that is written."""
+
+    @property
+    def columns(self) -> pa.Schema:
+        """Names and types."""
+        ...
+
+    def as_columns(self, group: pa.RecordBatch) -> pa.RecordBatch:
+        """Return a group with these columns."""
+        ...
 
 
 class Writer(Protocol):

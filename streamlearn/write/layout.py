@@ -20,7 +20,7 @@ from streamlearn.source.dataset import Dataset
 from streamlearn.source.library.tables import TableSource
 from streamlearn.write.groups import fixed_bytes, row_sizes
 
-__all__ = ["Layout"]
+__all__ = ["Layout", "plain_type"]
 
 _SAMPLED_PARTS, _SAMPLED_ROWS = 32, 512
 _MATRIX, _TARGET, _WEIGHT = "X", "target", "weight"
@@ -63,7 +63,7 @@ class Layout:
             self.data = copy.copy(data)
             self.data.target = self.data.weight = None
             self.data.features = data.schema.select(self.names)
-            fields = [(field.name, _plain(field.type)) for field in self.data.features]
+            fields = [(field.name, plain_type(field.type)) for field in self.data.features]
         self.notes = self._notes(data)
         """What of the data is not written, or not as it is stored."""
         self.target = data.target if not self.is_matrix else _TARGET
@@ -174,7 +174,7 @@ def _names(data: Dataset) -> list[str]:
     return [*features, *dict.fromkeys(roles)]
 
 
-def _plain(kind: pa.DataType) -> pa.DataType:
+def plain_type(kind: pa.DataType) -> pa.DataType:
     """Return views of texts as texts: a slice of a view drags all of its buffers along."""
     if pa.types.is_string_view(kind):
         return pa.large_string()

@@ -10,11 +10,14 @@ import pyarrow.parquet as pq
 
 from streamlearn.errors import SchemaError, SourceError, UsageError
 from streamlearn.plan.memory import Term
-from streamlearn.write.base import Written
+from streamlearn.sizes import parse_bytes
+from streamlearn.write.base import Columns, Written
 from streamlearn.write.groups import GroupSize
-from streamlearn.write.layout import Layout
 
-__all__ = ["ParquetWriter"]
+__all__ = ["ParquetWriter", "group_bytes_of"]
+
+_GROUP_BYTES = 32 << 20
+_LEAST_GROUP = 1 << 16
 
 COMPRESSIONS = ("zstd", "snappy", "gzip", "lz4", "brotli", "none")
 _GROUPS_A_FILE = 16
@@ -31,7 +34,7 @@ class ParquetWriter:
 
     Parameters
     ----------
-    layout : Layout
+    layout : Columns
     many : bool
         Whether the output is a folder.
     compression : str
@@ -50,7 +53,7 @@ class ParquetWriter:
 
     def __init__(
         self,
-        layout: Layout,
+        layout: Columns,
         *,
         many: bool,
         compression: str,
@@ -145,6 +148,23 @@ class ParquetWriter:
             self._close()
         except (OSError, pa.ArrowException):
             return  # The error that led here is the one to tell.
+
+
+def group_bytes_of(wanted: str | int | None) -> int:
+    """Return the decoded bytes of a row group: those asked for, or 32 MiB.
+
+    Raises
+    ------
+    UsageError
+        If they are less than 64 KiB.
+    """
+    size = _GROUP_BYTES if wanted is None else parse_bytes(wanted)
+    if size < _LEAST_GROUP:
+        raise UsageError(
+            f"row_group_bytes={wanted!r} is less than 64 KiB: the output would be more headers "
+            "than rows; 16MB to 64MB is good"
+        )
+    return size
 
 
 def _require_types(schema: pa.Schema) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import fnmatch
+import json
 import os
 import shutil
 import tempfile
@@ -51,8 +53,7 @@ class Place:
         other = what(path)
         if other:
             raise UsageError(
-                f"{path} {other}, and is not replaced by a conversion; choose another place, or "
-                "remove it yourself"
+                f"{path} {other}, and is not replaced; choose another place, or remove it yourself"
             )
         if not overwrite:
             raise UsageError(
@@ -79,6 +80,32 @@ class Place:
                 raise UsageError(
                     f"{self.path} is inside of {path}, which is read; choose another place"
                 )
+
+    def refuse_inside(self, given: Iterable[str]) -> None:
+        """Refuse a place that whoever reads a folder or a pattern again would find in it.
+
+        Parameters
+        ----------
+        given : iterable of str
+            Paths, folders and patterns, as the user named them.
+
+        Raises
+        ------
+        UsageError
+        """
+        own = os.path.realpath(self.path)
+        for path in given:
+            read = os.path.realpath(path)
+            if os.path.isdir(read) and own.startswith(read + os.sep):
+                where = f"inside of {path}"
+            elif not os.path.exists(read) and fnmatch.fnmatchcase(own, read):
+                where = f"among {path}"
+            else:
+                continue
+            raise UsageError(
+                f"{self.path} is {where}, which is read: it would be read as data the next time; "
+                "choose another place"
+            )
 
     def naming_a_full_disk(self) -> AbstractContextManager[None]:
         """Say that this is the disk which is full, where that is so."""
@@ -174,8 +201,17 @@ def _why_no_store(path: Path) -> str:
     names = {entry.name for entry in path.iterdir()}
     if "zarr.json" not in names:
         return "holds files that are no zarr store"
-    other = sorted(names - _ARRAYS)
+    other = sorted(names - _ARRAYS - _arrays_of(path))
     return f"holds {other[0]!r}, which is no part of an output" if other else ""
+
+
+def _arrays_of(store: Path) -> set[str]:
+    """Return the arrays that an earlier output says it has."""
+    try:
+        attributes = json.loads((store / "zarr.json").read_text())["attributes"]
+        return set(attributes["streamlearn"]["arrays"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return set()
 
 
 def _swap(made: Path, path: Path, before: Path) -> None:

@@ -21,7 +21,7 @@ from streamlearn.write.groups import GroupSize, fixed_bytes
 from streamlearn.write.layout import Layout
 from streamlearn.write.numbers import Numbers
 
-__all__ = ["ZarrWriter"]
+__all__ = ["COMPRESSIONS", "Side", "ZarrWriter", "codecs", "verified"]
 
 COMPRESSIONS = ("zstd", "gzip", "none")
 _CHUNK_BYTES = 4 << 20
@@ -71,7 +71,7 @@ class ZarrWriter:
         self._resources = ExitStack()
         self._group: Any = None
         self._X: Any = None
-        self._sides: list[_Side] = []
+        self._sides: list[Side] = []
         self._place = Path()
         self._rows = 0
 
@@ -138,7 +138,7 @@ class ZarrWriter:
                 chunk = self._chunk_rows * max(1, _SIDE_BYTES // each)
                 chunk = min(chunk, max(1, rows))
                 array = self._array(name, (rows,), (chunk,), None)
-                self._sides.append(_Side(name, array, chunk))
+                self._sides.append(Side(name, array, chunk))
 
     def _attributes(self) -> dict[str, Any]:
         if self._layout.is_matrix:
@@ -162,7 +162,7 @@ class ZarrWriter:
             dtype=self._dtypes[name],
             chunks=chunks,
             shards=shards,
-            compressors=_codecs(self._compression),
+            compressors=codecs(self._compression),
             filters=None,
             fill_value=0,
             # A chunk that is missing is one that was lost.
@@ -185,8 +185,6 @@ class ZarrWriter:
 
     def finish(self) -> Written:
         """See `streamlearn.write.base.Writer.finish`."""
-        import zarr
-
         for side in self._sides:
             side.flush()
         if self._rows < self._layout.data.rows:
@@ -194,28 +192,23 @@ class ZarrWriter:
             for side in self._sides:
                 side.array.resize((self._rows,))
         self.abandon()
-        found = zarr.open_group(zarr.storage.LocalStore(self._place, read_only=True), mode="r")
-        for name, array in found.arrays():
-            grid = zip(array.shape, array.shards or array.chunks, strict=True)
-            due = prod(-(-size // part) for size, part in grid)
-            there = len(_files(self._place / name)) - 1
-            if there < due or array.shape[0] != self._rows:
-                raise SourceError(
-                    f"{self._place}/{name}: {there} of {due} files of chunks and {array.shape[0]} "
-                    f"of {self._rows} rows are there after writing; the disk may be failing"
-                )
-        files = _files(self._place)
-        return Written(
-            found["X"].shape[0], sum(os.stat(file).st_size for file in files), len(files)
-        )
+        return verified(self._place, self._rows)
 
     def abandon(self) -> None:
         """See `streamlearn.write.base.Writer.abandon`."""
         self._resources.close()
 
 
-class _Side:
-    """One value a row, written in its own, longer chunks."""
+class Side:
+    """Rows of one array, written in its own chunks.
+
+    Parameters
+    ----------
+    name : str
+    array : zarr.Array
+    chunk : int
+        Rows of a chunk.
+    """
 
     def __init__(self, name: str, array: Any, chunk: int) -> None:
         self.name = name
@@ -225,27 +218,57 @@ class _Side:
         self._held = self._done = 0
 
     def append(self, values: NDArray[Any]) -> None:
+        """Take in rows, and write whole chunks."""
         self._waiting.append(values)
         self._held += len(values)
         if self._held >= self._chunk:
             self._write(self._held - self._held % self._chunk)
 
     def flush(self) -> None:
+        """Write what is left."""
         if self._held:
             self._write(self._held)
 
     def _write(self, rows: int) -> None:
         values = np.concatenate(self._waiting)
-        self.array[self._done : self._done + rows] = values[:rows]
+        for start in range(0, rows, self._chunk):
+            # One chunk at a time: of several, zarr would go on writing some after one has failed.
+            stop = min(rows, start + self._chunk)
+            self.array[self._done + start : self._done + stop] = values[start:stop]
         self._waiting, self._held = [values[rows:].copy()], self._held - rows
         self._done += rows
+
+
+def verified(place: Path, rows: int) -> Written:
+    """Look at what is there after writing.
+
+    Raises
+    ------
+    SourceError
+        If chunks or rows are not there.
+    """
+    import zarr
+
+    found = zarr.open_group(zarr.storage.LocalStore(place, read_only=True), mode="r")
+    for name, array in found.arrays():
+        grid = zip(array.shape, array.shards or array.chunks, strict=True)
+        due = prod(-(-size // part) for size, part in grid)
+        there = len(_files(place / name)) - 1
+        if there < due or array.shape[0] != rows:
+            raise SourceError(
+                f"{place}/{name}: {there} of {due} files of chunks and {array.shape[0]} of {rows} "
+                "rows are there after writing; the disk may be failing"
+            )
+    files = _files(place)
+    return Written(rows, sum(os.stat(file).st_size for file in files), len(files))
 
 
 def _files(folder: Path) -> list[str]:
     return [os.path.join(place, file) for place, _, files in os.walk(folder) for file in files]
 
 
-def _codecs(compression: str) -> Sequence[Any] | None:
+def codecs(compression: str) -> Sequence[Any] | None:
+    """Return zarr's codecs of a compression, one of `COMPRESSIONS`."""
     from zarr.codecs import GzipCodec, ZstdCodec
 
     if compression == "none":

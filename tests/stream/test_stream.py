@@ -30,7 +30,21 @@ def test_results_come_in_the_order_of_the_tasks(threads, depth):
 
     expected = [(task, item) for task in range(20) for item in range(task % 4)]
     assert list(ordered(range(20), work, threads=threads, depth=depth)) == expected
-    assert list(ahead(range(20), lambda n: n * n, threads=threads)) == [n * n for n in range(20)]
+
+
+@pytest.mark.parametrize("threads", [0, 1, 2, 5])
+@pytest.mark.parametrize("depth", [1, 3, 9])
+def test_what_is_done_ahead_comes_in_the_order_of_the_items(threads, depth):
+    seen = set()
+
+    def work(item):
+        seen.add(threading.current_thread().name)
+        time.sleep(0.003 * (item % 3))
+        return item * item
+
+    found = list(ahead(range(20), work, threads=threads, depth=depth))
+    assert found == [item * item for item in range(20)]
+    assert 1 <= len(seen) <= max(1, threads)
 
 
 @pytest.mark.parametrize("threads", [0, 2])

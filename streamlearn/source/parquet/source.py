@@ -93,6 +93,7 @@ class ParquetSource:
         self._lean = False
         self._scratch_dir: str | None = None
         self._widths = Widths()
+        self._rows_of: dict[tuple[str, ...], tuple[bool, float]] = {}
         digest = hashlib.sha256()
         reconciled = reconcile(self._footers(digest), schema)
         self.reconciled: Reconciled = reconciled
@@ -172,6 +173,14 @@ class ParquetSource:
 
     def _value_bytes(self, name: str) -> float:
         return self._widths.value_bytes(name, self.schema, self.fragments, self._look)
+
+    def _row_of(self, names: tuple[str, ...]) -> tuple[bool, float]:
+        """Return whether columns hold texts, and the bytes of a row; asked for every fragment."""
+        if names not in self._rows_of:
+            text = any(self.schema[name].width_bytes is None for name in names)
+            row = max(1.0, sum(self._value_bytes(name) for name in names))
+            self._rows_of[names] = (text, row)
+        return self._rows_of[names]
 
     def _look(self, fragment: Fragment, names: Sequence[str]) -> dict[str, tuple[int, float]]:
         with _damage(fragment), self._open(fragment, names) as file:
@@ -291,8 +300,8 @@ class ParquetSource:
         self, file: pq.ParquetFile, fragment: Fragment, names: list[str], rows: int
     ) -> Iterator[pa.RecordBatch]:
         """Read batches of ``rows`` rows, and of fewer where texts are longer than planned for."""
-        text = any(self.schema[name].width_bytes is None for name in names)
-        allowed = rows * max(1.0, sum(self._value_bytes(name) for name in names))
+        text, row_bytes = self._row_of(tuple(names))
+        allowed = rows * row_bytes
         # Opening twice costs more than it saves where there is little to read.
         size = min(rows, _FIRST_ROWS) if text and fragment.rows > 4 * _FIRST_ROWS else rows
         done = 0

@@ -1,0 +1,1 @@
+"""28 float32 columns: scale, and learn a linear classifier by SGD."""

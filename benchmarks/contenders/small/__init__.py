@@ -1,0 +1,1 @@
+"""Ten thousand rows, end to end in one process, after import."""
