@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from page import HOSTILE, Page
+from sklearn.cluster import KMeans
 from sklearn.linear_model import LinearRegression, LogisticRegression
 
 import streamlearn as sl
@@ -280,3 +281,11 @@ def test_curves_of_several_classes_share_a_chart(binary: Evaluation) -> None:
     assert len(drawn) == 1
     assert "first 6 of 8" in drawn[0][2]
     assert "roc, class 0" in drawn[0][1]
+
+
+def test_page_of_a_clusterer(frame: pd.DataFrame) -> None:
+    model = KMeans(3, n_init=1, random_state=0).fit(frame[["a", "b"]])
+    found = sl.evaluate(model, sl.scan(frame[["a", "b"]]))
+    words = Page(found.to_html()).words
+    assert "inertia" in words
+    assert "squared units of the features" in words
