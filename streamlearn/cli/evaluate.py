@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import shlex
 import sys
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
@@ -146,8 +146,8 @@ def command(run: str, data: tuple[str, ...], **options: Any) -> int:
 
 def _check_folder(path: str) -> None:
     """Refuse a file in a folder that is not there, before anything is read."""
-    folder = os.path.dirname(os.path.abspath(path))
-    if not os.path.isdir(folder):
+    folder = Path(path).absolute().parent
+    if not folder.is_dir():
         raise UsageError(f"{path} cannot be written: there is no folder {folder}; make it first")
 
 
