@@ -6,6 +6,7 @@ import shlex
 import sys
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
@@ -18,6 +19,7 @@ from streamlearn.cli.options import (
     names,
     open_dataset,
 )
+from streamlearn.errors import UsageError
 
 __all__ = ["command"]
 
@@ -92,6 +94,7 @@ def _judging_options(function: F) -> F:
 @ON_ERROR
 @click.option("--scratch-dir", type=click.Path(file_okay=False), help="For columns put aside.")
 @click.option("-o", "--output", type=click.Path(dir_okay=False), help="Write all of it as JSON.")
+@click.option("--report", type=click.Path(dir_okay=False), help="Write all of it as an HTML page.")
 def command(run: str, data: tuple[str, ...], **options: Any) -> int:
     """Judge the model of the folder RUN on DATA, in one pass.
 
@@ -107,7 +110,9 @@ def command(run: str, data: tuple[str, ...], **options: Any) -> int:
     from streamlearn.stream.budget import resolve_budget
 
     quiet, as_json = options.pop("quiet"), options.pop("as_json")
-    output = options.pop("output")
+    output, report = options.pop("output"), options.pop("report")
+    for path in filter(None, (output, report)):
+        _check_folder(path)
     del options["debug"]
     result = load(run)
     described = result.manifest.get("data", {})
@@ -129,12 +134,21 @@ def command(run: str, data: tuple[str, ...], **options: Any) -> int:
     )
     if output is not None:
         found.to_json(output)
+    if report is not None:
+        found.to_html(report)
     if as_json:
         click.echo(found.to_json())
     else:
-        click.echo(repr(found))
+        click.echo(repr(found) + (f"\n  report  {report}" if report else ""))
     tell_rejected(found.quarantine, f"{output}.quarantine.jsonl" if output else None)
     return _exit_code(found)
+
+
+def _check_folder(path: str) -> None:
+    """Refuse a file in a folder that is not there, before anything is read."""
+    folder = Path(path).absolute().parent
+    if not folder.is_dir():
+        raise UsageError(f"{path} cannot be written: there is no folder {folder}; make it first")
 
 
 def _exit_code(found: Evaluation) -> int:
