@@ -37,6 +37,8 @@ class Curve:
     bound: float = 0.0
     """How far a point may be off in y, where it comes from bins."""
     note: str = ""
+    weights: Floats | None = None
+    """Of the rows behind each point, where points stand for different numbers of them."""
 
 
 def _thinned(x: Floats, y: Floats) -> tuple[Floats, Floats]:
@@ -138,4 +140,5 @@ def calibration_curve(calibration: Calibration, state: Floats) -> Curve | None:
     if not len(weight):
         return None
     note = f"{len(weight)} of {calibration.bins} bins of equal width have rows"
-    return Curve("calibration", likely, came, "mean probability", "share that came true", 0.0, note)
+    labels = ("mean probability", "share that came true")
+    return Curve("calibration", likely, came, *labels, 0.0, note, weight)
