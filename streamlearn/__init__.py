@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from streamlearn.learn.profile import Profile
     from streamlearn.prediction import Prediction
     from streamlearn.prepare.dates import DateFeatures
+    from streamlearn.progress import Progress
     from streamlearn.result import Result, load
     from streamlearn.run import convert, evaluate, explain, fit, predict, profile
     from streamlearn.source.dataset import Dataset
@@ -28,6 +29,7 @@ __all__ = [
     "Evaluation",
     "Prediction",
     "Profile",
+    "Progress",
     "Result",
     "StreamlearnError",
     "__version__",
@@ -49,6 +51,7 @@ _PLACES = {
     "Evaluation": ("streamlearn.evaluation", "Evaluation"),
     "Prediction": ("streamlearn.prediction", "Prediction"),
     "Profile": ("streamlearn.learn.profile", "Profile"),
+    "Progress": ("streamlearn.progress", "Progress"),
     "Result": ("streamlearn.result", "Result"),
     "StreamlearnError": ("streamlearn.errors", "StreamlearnError"),
     "convert": ("streamlearn.run", "convert"),

@@ -17,6 +17,7 @@ from streamlearn.errors import SourceError, UsageError
 from streamlearn.plan.job import cores
 from streamlearn.plan.lean import plan_reading
 from streamlearn.plan.memory import Demand, MemoryPlan
+from streamlearn.report.outcome import outcome_fragment
 from streamlearn.sizes import format_bytes, format_seconds, parse_bytes
 from streamlearn.source.dataset import Dataset
 from streamlearn.source.quarantine import Quarantine
@@ -128,9 +129,19 @@ class Conversion:
         )
 
     def _repr_html_(self) -> str:
-        from html import escape
-
-        return f"<pre>{escape(repr(self))}</pre>"
+        read = f", {format_bytes(self.bytes_read)} read" if self.bytes_read else ""
+        rows = self.rows
+        facts = {
+            "path": self.path,
+            "format": self.format,
+            "rows": f"{rows.read:,} read, {rows.written:,} written, {rows.filtered:,} filtered, "
+            f"{rows.missing:,} missing, {rows.rejected:,} rejected",
+            "bytes": f"{format_bytes(self.bytes_written)} written{read}",
+            "files": f"{self.files:,}",
+        }
+        rejected = self.quarantine.summary() if self.quarantine else None
+        took = f"in {format_seconds(self.seconds)}"
+        return outcome_fragment("Conversion", took, facts, self.memory, self.notes, rejected)
 
 
 class Converting:

@@ -205,14 +205,23 @@ class Evaluating:
         begin = governor.seconds
         governor.tell(PassStarted(begin, "evaluate", 1, 1, self._data.rows))
         reader = Reader(self._data, self._columns, governor, threads)
+        stages = governor.stages
+
+        def answer(chunk: Chunk) -> tuple[Chunk, list[Answers]]:
+            with stages.at("model"):
+                return self._answer(chunk)
+
         answered = ahead(
             rebatch(_blocks(reader, rows, governor), self._block_rows),
-            self._answer,
+            answer,
             threads=min(1, threads),
         )
+        if threads:
+            answered = stages.each("wait", answered)
         with closing(answered) as found:
             for chunk, answers in found:
-                self._judge(judge, chunk, answers)
+                with stages.at("score"):
+                    self._judge(judge, chunk, answers)
         governor.tell(PassEnded(governor.seconds, "evaluate", governor.seconds - begin))
         parts = self._judgement(judge)
         return Evaluation(
@@ -221,6 +230,7 @@ class Evaluating:
             seconds=governor.seconds,
             model=type(self._answerers[0].model).__name__,
             quarantine=self._data.quarantine,
+            stages=governor.stages.times(),
             **parts,
         )
 

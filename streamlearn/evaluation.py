@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from streamlearn.report.evaluation_html import evaluation_fragment, evaluation_page
 from streamlearn.report.judged import evaluation_text
 from streamlearn.score.bootstrap import Interval
 from streamlearn.score.drift import Drift
@@ -21,6 +22,7 @@ from streamlearn.score.judge import Comparison, ConfusionMatrix
 from streamlearn.score.residuals import Residuals
 from streamlearn.score.slice_table import Slice, SliceTable
 from streamlearn.source.quarantine import Quarantine
+from streamlearn.stream.stages import StageTime
 from streamlearn.stream.timeline import MemoryReport
 
 __all__ = ["Evaluation", "ScoredRows"]
@@ -82,6 +84,8 @@ class Evaluation:
     gates: tuple[GateResult, ...] = ()
     notes: tuple[str, ...] = ()
     """What to know of these numbers."""
+    stages: tuple[StageTime, ...] = ()
+    """Seconds of each stage, all threads together."""
     about: Mapping[str, Any] = field(default_factory=dict)
     """Model, data (with its fingerprint), columns, versions, seed, options: to do it again."""
 
@@ -137,13 +141,15 @@ class Evaluation:
             Path(path).write_text(text + "\n")
         return text
 
+    def to_html(self, path: str | os.PathLike[str] | None = None) -> str:
+        """Return the evaluation as a self-contained HTML page, and write it if a file is named."""
+        return evaluation_page(self, path)
+
     def __repr__(self) -> str:
         return evaluation_text(self)
 
     def _repr_html_(self) -> str:
-        from html import escape
-
-        return f"<pre>{escape(repr(self))}</pre>"
+        return evaluation_fragment(self)
 
 
 def _plain(value: Any) -> Any:

@@ -165,7 +165,8 @@ def fit(
     overwrite : bool, default False
         Replace a run that is there already.
     listeners : sequence of callable
-        Each takes every `streamlearn.stream.events.Event`.
+        Each takes every `streamlearn.stream.events.Event`; `streamlearn.Progress()` shows them in
+        a notebook or a terminal.
 
     Returns
     -------

@@ -92,6 +92,7 @@ def _judging_options(function: F) -> F:
 @ON_ERROR
 @click.option("--scratch-dir", type=click.Path(file_okay=False), help="For columns put aside.")
 @click.option("-o", "--output", type=click.Path(dir_okay=False), help="Write all of it as JSON.")
+@click.option("--report", type=click.Path(dir_okay=False), help="Write all of it as an HTML page.")
 def command(run: str, data: tuple[str, ...], **options: Any) -> int:
     """Judge the model of the folder RUN on DATA, in one pass.
 
@@ -107,7 +108,7 @@ def command(run: str, data: tuple[str, ...], **options: Any) -> int:
     from streamlearn.stream.budget import resolve_budget
 
     quiet, as_json = options.pop("quiet"), options.pop("as_json")
-    output = options.pop("output")
+    output, report = options.pop("output"), options.pop("report")
     del options["debug"]
     result = load(run)
     described = result.manifest.get("data", {})
@@ -129,10 +130,12 @@ def command(run: str, data: tuple[str, ...], **options: Any) -> int:
     )
     if output is not None:
         found.to_json(output)
+    if report is not None:
+        found.to_html(report)
     if as_json:
         click.echo(found.to_json())
     else:
-        click.echo(repr(found))
+        click.echo(repr(found) + (f"\n  report  {report}" if report else ""))
     tell_rejected(found.quarantine, f"{output}.quarantine.jsonl" if output else None)
     return _exit_code(found)
 

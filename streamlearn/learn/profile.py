@@ -149,6 +149,6 @@ class Profile:
         return profile_text(self.to_dict())
 
     def _repr_html_(self) -> str:
-        from html import escape
+        from streamlearn.report.profile import profile_fragment
 
-        return f"<pre>{escape(repr(self))}</pre>"
+        return profile_fragment(self.to_dict())

@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from streamlearn.plan.memory import MemoryPlan, Term
+from streamlearn.report.plan import plan_fragment
 from streamlearn.sizes import format_bytes
 
 __all__ = ["Pass", "Plan"]
@@ -93,9 +94,7 @@ class Plan:
         return "\n".join(lines)
 
     def _repr_html_(self) -> str:
-        from html import escape
-
-        return f"<pre>{escape(str(self))}</pre>"
+        return plan_fragment(self, _folded(self.passes))
 
 
 def _folded(passes: Sequence[Pass]) -> list[tuple[int, int, Pass]]:

@@ -18,6 +18,8 @@ class Coefficient:
     """One feature's weight."""
 
     name: str
+    of: str
+    """The class or the target it is for, where there are several; otherwise empty."""
     value: float
     share: float
     """Of the largest, by absolute value: 0 to 1."""
@@ -30,6 +32,8 @@ class Coefficients:
     rows: tuple[Coefficient, ...]
     note: str
     total: int = 0
+    of: str = ""
+    """What `Coefficient.of` is: class or target."""
 
 
 def final_step(estimator: Any) -> Any:
@@ -57,8 +61,7 @@ def coefficients_of(estimator: Any, most: int = 30) -> Coefficients:
     Returns
     -------
     Coefficients
-        Without rows, and with the reason as its note, where the model has no single row of
-        coefficients.
+        Without rows, and with the reason as its note, where the model has no coefficients.
     """
     import numpy as np
 
@@ -68,41 +71,67 @@ def coefficients_of(estimator: Any, most: int = 30) -> Coefficients:
     if found is None:
         return Coefficients((), f"{name} has no coefficients (coef_).")
     values = np.asarray(found.toarray() if hasattr(found, "toarray") else found)
-    if values.dtype.kind not in "fiu" or (values.ndim > 1 and values.shape[0] != 1):
+    if values.dtype.kind not in "fiu" or values.ndim > 2:
         shape = " x ".join(f"{size:,}" for size in values.shape)
-        return Coefficients((), f"{name} has coefficients of shape {shape}: too many to rank.")
-    values = values.ravel()
+        return Coefficients(
+            (), f"{name} has coefficients of shape {shape}, which have no features."
+        )
     if not values.size:
         return Coefficients((), f"{name} has no coefficients: its coef_ is empty.")
-    sizes = np.abs(values)
-    order = np.argsort(-sizes, kind="stable")[:most] if values.size <= most else _top(sizes, most)
-    names, note = _feature_names(estimator, values.size)
-    largest = float(sizes[order[0]]) or 1.0
+    values = np.atleast_2d(values)
+    several, width = len(values) > 1, values.shape[1]
+    chosen = _largest(values, most)
+    names, note = _feature_names(estimator, width)
+    whose = _whose(model, len(values)) if several else [""]
+    largest = float(abs(values[chosen[0]])) or 1.0
     rows = tuple(
         Coefficient(
-            f"feature {index:,}" if names is None else str(names[index]),
-            float(values[index]),
-            float(sizes[index]) / largest,
+            f"feature {column:,}" if names is None else str(names[column]),
+            whose[row],
+            float(values[row, column]),
+            float(abs(values[row, column])) / largest,
         )
-        for index in order
+        for row, column in chosen
     )
-    return Coefficients(rows, " ".join(filter(None, (_meaning(model), note))), int(values.size))
+    told = " ".join(filter(None, (_meaning(model, several=several), note)))
+    of = (
+        "" if not several else "class" if getattr(model, "classes_", None) is not None else "target"
+    )
+    return Coefficients(rows, told, int(values.size), of)
 
 
-def _top(sizes: Any, most: int) -> Any:
+def _whose(model: Any, count: int) -> list[str]:
+    """Name the class, or number the target, of each row of coefficients."""
+    classes = getattr(model, "classes_", None)
+    if classes is not None and len(classes) == count:
+        return [str(item) for item in classes]
+    return [f"{number:,}" for number in range(count)]
+
+
+def _largest(values: Any, most: int) -> list[tuple[int, int]]:
+    """Return row and column of the largest by absolute value, in order; a row at a time."""
     import numpy as np
 
-    chosen = np.argpartition(sizes, -most)[-most:]
-    return chosen[np.lexsort((chosen, -sizes[chosen]))]
+    found: list[tuple[float, int, int]] = []
+    for row, line in enumerate(values):
+        sizes = np.abs(line)
+        kept = np.argpartition(sizes, -most)[-most:] if sizes.size > most else range(sizes.size)
+        found += [(-float(sizes[column]), row, int(column)) for column in kept]
+        found = sorted(found)[:most]
+    return [(row, column) for _, row, column in found]
 
 
-def _meaning(model: Any) -> str:
+def _meaning(model: Any, *, several: bool) -> str:
     classes = getattr(model, "classes_", None)
-    if classes is None or len(classes) != 2:
+    if classes is None:
         return "In units of the target, for each unit of the feature as the model sees it."
+    unit = "In units of the decision function, for each unit of the feature as the model sees it"
+    if several:
+        return f"{unit}; above zero speaks for the class, below against it."
+    if len(classes) != 2:
+        return f"{unit}."
     return (
-        f"In units of the decision function, for each unit of the feature as the model sees it; "
-        f"above zero speaks for class {str(classes[1])!r}, below for {str(classes[0])!r}."
+        f"{unit}; above zero speaks for class {str(classes[1])!r}, below for {str(classes[0])!r}."
     )
 
 

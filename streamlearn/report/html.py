@@ -1,18 +1,15 @@
-"""The result as HTML: a fragment for notebooks, a page for browsers."""
+"""A fit as HTML: a fragment for notebooks, a page for browsers."""
 
 from __future__ import annotations
 
 import re
-from functools import cache
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from streamlearn.report.charts import learning_curve, memory_chart
 from streamlearn.report.content import content_of
+from streamlearn.report.template import render, safe
 
 if TYPE_CHECKING:
-    from jinja2 import Environment
-    from markupsafe import Markup
-
     from streamlearn.result import Result
 
 __all__ = ["result_fragment", "write_report"]
@@ -33,7 +30,7 @@ def result_fragment(result: Result) -> str:
     str
         One ``<div>`` with its styles on its elements: legible on light and dark, no network.
     """
-    return _render("fragment.html.j2", result, _drawing(result.estimator))
+    return _filled("fragment.html.j2", result, _drawing(result.estimator))
 
 
 def write_report(result: Result, file: BinaryIO) -> None:
@@ -45,40 +42,17 @@ def write_report(result: Result, file: BinaryIO) -> None:
     file : binary file
         Open for writing. The page needs no network and runs no script.
     """
-    file.write(_render("report.html.j2", result, _still(_drawing(result.estimator))).encode())
+    file.write(_filled("report.html.j2", result, _still(_drawing(result.estimator))).encode())
 
 
-def _render(template: str, result: Result, drawing: str) -> str:
-    return (
-        _environment()
-        .get_template(template)
-        .render(
-            content=content_of(result),
-            drawing=_safe(drawing),
-            learning_chart=_safe(learning_curve(result.history)) if result.history else "",
-            memory_chart=_safe(memory_chart(result.memory)),
-        )
+def _filled(template: str, result: Result, drawing: str) -> str:
+    return render(
+        template,
+        content=content_of(result),
+        drawing=safe(drawing),
+        learning_chart=safe(learning_curve(result.history)) if result.history else "",
+        memory_chart=safe(memory_chart(result.memory)),
     )
-
-
-@cache
-def _environment() -> Environment:
-    from jinja2 import Environment, PackageLoader, StrictUndefined
-
-    return Environment(
-        autoescape=True,
-        loader=PackageLoader("streamlearn.report"),
-        lstrip_blocks=True,
-        trim_blocks=True,
-        undefined=StrictUndefined,
-    )
-
-
-def _safe(html: str) -> Markup:
-    """Mark what Matplotlib or scikit-learn has escaped."""
-    from markupsafe import Markup
-
-    return Markup(html)  # noqa: S704 - both escape the text they are given
 
 
 def _drawing(estimator: Any) -> str:

@@ -183,7 +183,9 @@ def _table(
     for row in rows:
         # As text, so that brackets are no markup.
         table.add_row(*(Text(row[at]) for at in used))
-    console = Console(width=_WIDTH, color_system=None, highlight=False, markup=False)
+    console = Console(
+        width=_WIDTH, color_system=None, highlight=False, markup=False, force_jupyter=False
+    )
     with console.capture() as caught:
         console.print(table)
     lines = [line.rstrip() for line in caught.get().splitlines()]

@@ -8,9 +8,18 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from streamlearn.report.template import render
 from streamlearn.sizes import format_rows
 
-__all__ = ["HEADINGS", "ColumnRow", "ProfileTable", "column_row", "profile_table", "profile_text"]
+__all__ = [
+    "HEADINGS",
+    "ColumnRow",
+    "ProfileTable",
+    "column_row",
+    "profile_fragment",
+    "profile_table",
+    "profile_text",
+]
 
 _MOST_COLUMNS = 300
 _MOST_FINDINGS = 100
@@ -219,3 +228,12 @@ def _findings(table: ProfileTable) -> list[str]:
         return ["No findings."]
     found = [f"{severity}: {text}" for severity, text in table.findings]
     return found + ([table.more_findings] if table.more_findings else [])
+
+
+def profile_fragment(profile: Mapping[str, Any], most: int = 100) -> str:
+    """Return a profile as an HTML fragment for a notebook."""
+    table = profile_table(profile, most)
+    used = [
+        place for place in range(len(HEADINGS)) if any(row.cells[place] for row in table.columns)
+    ]
+    return render("profile_fragment.html.j2", profile=table, used=used, last=len(HEADINGS) - 1)

@@ -37,6 +37,7 @@ _HELP = {
     "disk": "a faster disk, or nothing else running beside it",
 }
 _MUCH = 0.7
+_SHORT_S = 2.0
 
 
 @dataclass(frozen=True)
@@ -70,11 +71,12 @@ def limiting(stages: Sequence[StageTime], seconds: float) -> tuple[str, str]:
     """Return the stage that limits, and what would help; both empty where nothing is known.
 
     The caller's thread learns: where it hardly waits, that is the limit. Where it waits, the
-    stage of most processor time is; where all of them together used little of it, the disk.
+    stage of most processor time is; where all of them together used little of it, the disk. Of a
+    run of a second or two nothing is said: most of it was planning.
     """
     times = {item.stage: item for item in stages}
     work = {name: item.cpu_s for name, item in times.items() if name != "wait"}
-    if not work or seconds <= 0:
+    if not work or seconds < _SHORT_S:
         return "", ""
     waited = times["wait"].wall_s if "wait" in times else 0.0
     own = sum(times[name].wall_s for name in ("model", "score") if name in times)

@@ -395,3 +395,8 @@ class Dataset:
             f"Dataset({kind}, {self.rows:,} rows, {len(self.features)} features, "
             f"{len(self.fragments)} fragments, target={target.name if target else None!r})"
         )
+
+    def _repr_html_(self) -> str:
+        from streamlearn.report.dataset import dataset_fragment
+
+        return dataset_fragment(self)

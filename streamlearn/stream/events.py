@@ -54,6 +54,8 @@ class ChunkRead(Event):
     chunk_rows: int
     mapped_bytes: int = 0
     """Of them pages of files."""
+    limit_bytes: int = 0
+    """The budget; 0 where it is not told."""
 
 
 @dataclass(frozen=True, slots=True)

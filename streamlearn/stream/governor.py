@@ -150,7 +150,8 @@ class Governor:
         rss, peak, mapped = now.rss, now.peak, now.mapped
         self.peak_bytes = max(self.peak_bytes, peak)
         self._probe.reset()
-        self._emit(ChunkRead(self.seconds, rows_read, rss, peak, self.chunk_rows, mapped))
+        limit = self.limit_bytes
+        self._emit(ChunkRead(self.seconds, rows_read, rss, peak, self.chunk_rows, mapped, limit))
         self._adapt(peak, rss)
         if rss > _SOFT * self.limit_bytes:
             rss = self._reclaim(rss, force=rss > _HARD * self.limit_bytes)

@@ -237,10 +237,22 @@ def test_coefficients_have_the_names_of_features() -> None:
     assert "units of the target" in found.note
 
 
+def test_coefficients_of_several_classes_name_the_class() -> None:
+    X = np.random.default_rng(0).normal(size=(90, 4))
+    model = SGDClassifier(random_state=0).fit(X, np.array(["a", "b", "c"])[np.arange(90) % 3])
+    found = coefficients_of(model, most=5)
+    place = np.unravel_index(np.abs(model.coef_).argmax(), model.coef_.shape)
+    assert found.rows[0].value == model.coef_[place]
+    assert found.rows[0].of == model.classes_[place[0]]
+    assert (found.of, found.total, len(found.rows)) == ("class", 12, 5)
+    sizes = [abs(item.value) for item in found.rows]
+    assert sizes == sorted(np.abs(model.coef_).ravel(), reverse=True)[:5]
+    assert "speaks for the class" in found.note
+
+
 def test_coefficients_say_why_there_are_none_or_no_names() -> None:
     X = np.random.default_rng(0).normal(size=(90, 4))
-    several = SGDClassifier().fit(X, np.arange(90) % 3)
-    assert "of shape 3 x 4" in coefficients_of(several).note
+    assert "has no coefficients" in coefficients_of(StandardScaler().fit(X)).note
     plain = SGDClassifier(random_state=0).fit(X, X[:, 2] > 0)
     found = coefficients_of(plain)
     assert found.rows[0].name == "feature 2"
