@@ -8,6 +8,7 @@ from typing import Any
 
 from numpy.typing import NDArray
 
+from streamlearn.score.calibration import Calibration
 from streamlearn.score.base import Score, Statistic
 from streamlearn.score.binned import Binned
 from streamlearn.score.bootstrap import NO_INTERVAL
@@ -82,7 +83,8 @@ class Measures:
 
     def _is_apart(self, part: Statistic | Score) -> bool:
         wanted = any(item.name in part.names for item in self.asked)  # type: ignore[union-attr]
-        return _of_groups(part) is not part or not wanted
+        # The curve of calibration is drawn of all rows, whether its error was asked for or not.
+        return _of_groups(part) is not part or not wanted or isinstance(part, Calibration)
 
     def tally(self) -> Tally:
         """Return the empty states of all rows, in buckets."""
