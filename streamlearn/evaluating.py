@@ -3,34 +3,29 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
-from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import pyarrow as pa
-from numpy.typing import NDArray
 
 from streamlearn.answering import Answerer
 from streamlearn.chunk import Chunk
 from streamlearn.errors import CellError, UsageError
 from streamlearn.evaluation import Evaluation, ScoredRows
-from streamlearn.learn.sequential import is_classifier
+from streamlearn.learn.sequential import is_clusterer
 from streamlearn.manifest import data_of, machine_of, versions_of
+from streamlearn.measuring import EvaluateOptions, classes_of, measures_of, measures_of_clusters
 from streamlearn.plan.job import cores
 from streamlearn.plan.lean import plan_reading
 from streamlearn.plan.memory import Demand, MemoryPlan, Term
 from streamlearn.prepare.frame import select
 from streamlearn.rebatch import rebatch
-from streamlearn.score.base import Answers, Score, Statistic, answers_of
+from streamlearn.score.base import Answers, answers_of
 from streamlearn.score.bootstrap import Bootstrap
-from streamlearn.score.choose import default_metrics, statistics_for
-from streamlearn.score.gates import GateResult, judged, parse_gate
+from streamlearn.score.gates import GateResult, judged
 from streamlearn.score.judge import Judge
-from streamlearn.score.measures import Measures
-from streamlearn.score.names import greater_is_better, metric_names
-from streamlearn.score.ranking import RANKINGS
 from streamlearn.slicing import Slicing, matrix_column
 from streamlearn.source.dataset import Dataset
 from streamlearn.stream.events import PassEnded, PassStarted
@@ -43,49 +38,7 @@ from streamlearn.stream.timeline import Recorder
 
 __all__ = ["EvaluateOptions", "Evaluating"]
 
-_SORTED = (*RANKINGS, "median_absolute_error")
-_MAIN = {"regressor": "rmse", "classifier": "accuracy"}
-_DRAWING_BYTES = 8 << 20
-"""Of the bootstrap's draws, when all rows are in."""
-
-
-@dataclass(frozen=True)
-class EvaluateOptions:
-    """What the user asked for, beside models and data; see `streamlearn.evaluate`."""
-
-    metrics: tuple[str, ...] = ()
-    exact: bool | tuple[str, ...] = False
-    slice_by: tuple[str, ...] = ()
-    fairness_by: tuple[str, ...] = ()
-    positive: Any = None
-    require: tuple[str, ...] = ()
-    confidence: float = 0.95
-    draws: int = 400
-    random_state: int = 0
-    slices: int = 1_000
-    least_rows: int = 30
-    segments: int = 50
-    chunk_size: int | None = None
-    threads: int | None = None
-    scratch_dir: str | None = None
-
-    def __post_init__(self) -> None:
-        if not 0 < self.confidence < 1:
-            raise UsageError(
-                f"confidence must be between 0 and 1, such as 0.95, not {self.confidence!r}"
-            )
-        for name, least in (("draws", 20), ("slices", 1), ("least_rows", 1), ("segments", 0)):
-            value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, int) or value < least:
-                raise UsageError(f"{name} must be a whole number from {least} on, not {value!r}")
-        if not isinstance(self.random_state, int) or self.random_state < 0:
-            raise UsageError(
-                f"random_state must be a whole number from 0 on, not {self.random_state!r}"
-            )
-
-    def plain(self) -> dict[str, Any]:
-        """Return them as plain values."""
-        return {**asdict(self), "positive": None if self.positive is None else str(self.positive)}
+T = TypeVar("T")
 
 
 class Evaluating:
@@ -118,7 +71,8 @@ class Evaluating:
         for model in models.values():
             if not hasattr(model, "predict"):
                 raise UsageError(f"{type(model).__name__} does not predict; there is no score")
-        if not data.has_target:
+        self._clusters = not data.has_target and all(map(is_clusterer, models.values()))
+        if not data.has_target and not self._clusters:
             raise UsageError("evaluation needs a target; name it with target= or --target")
         self._names = list(models)
         self._options = options
@@ -127,8 +81,12 @@ class Evaluating:
         self._data = self._together(data)
         self._threads = options.threads or cores()
         self._block_rows = min(answerer.block_rows for answerer in self._answerers)
-        self._classes = _classes(models)
-        self._measures = _measures(self._classes, options)
+        self._classes = classes_of(models)
+        self._measures = (
+            measures_of_clusters([each.model for each in self._answerers], options)
+            if self._clusters
+            else measures_of(self._classes, options)
+        )
         self._slicing = Slicing(self._data, self._measures, options.slices)
         self._slicing.ask(options.slice_by, options.fairness_by, options.positive, options.require)
         self._columns = self._read_columns()
@@ -179,7 +137,7 @@ class Evaluating:
                 *models,
                 Term("statistics", len(self._answerers) * self._measures.whole_bytes()),
                 *sliced,
-                Term("draws of the bootstrap", _DRAWING_BYTES),
+                Term("draws of the bootstrap", self._measures.drawing_bytes(self._options.draws)),
             ),
             remedy="fewer slices (slices= or --slices)" if sliced else "a smaller model",
             note=cost.note,
@@ -207,7 +165,7 @@ class Evaluating:
         reader = Reader(self._data, self._columns, governor, threads)
         stages = governor.stages
 
-        def answer(chunk: Chunk) -> tuple[Chunk, list[Answers]]:
+        def answer(chunk: Chunk) -> tuple[Chunk, list[Answers], Any]:
             with stages.at("model"):
                 return self._answer(chunk)
 
@@ -219,9 +177,9 @@ class Evaluating:
         if threads:
             answered = stages.each("wait", answered)
         with closing(answered) as found:
-            for chunk, answers in found:
+            for chunk, answers, y in found:
                 with stages.at("score"):
-                    self._judge(judge, chunk, answers)
+                    self._judge(judge, chunk, answers, y)
         governor.tell(PassEnded(governor.seconds, "evaluate", governor.seconds - begin))
         parts = self._judgement(judge)
         return Evaluation(
@@ -234,17 +192,21 @@ class Evaluating:
             **parts,
         )
 
-    def _answer(self, chunk: Chunk) -> tuple[Chunk, list[Answers]]:
-        return chunk, [
-            each.answer(chunk.replace(select(chunk.X, each.names)), answers_of)
-            if self._data.features.named
-            else each.answer(chunk, answers_of)
-            for each in self._answerers
-        ]
+    def _answer(self, chunk: Chunk) -> tuple[Chunk, list[Answers], Any]:
+        """Return what each model answers, and what that is held against."""
+        if self._clusters:
+            answers, X = self._ask(self._answerers[0], chunk, _with_rows)
+            return chunk, [answers], X
+        found = [self._ask(each, chunk, answers_of) for each in self._answerers]
+        return chunk, found, _labels(chunk.y, self._classes)
 
-    def _judge(self, judge: Judge, chunk: Chunk, answers: list[Answers]) -> None:
+    def _ask(self, answerer: Answerer, chunk: Chunk, ask: Callable[[Any, Any], T]) -> T:
+        if self._data.features.named:
+            chunk = chunk.replace(select(chunk.X, answerer.names))
+        return answerer.answer(chunk, ask)
+
+    def _judge(self, judge: Judge, chunk: Chunk, answers: list[Answers], y: Any) -> None:
         try:
-            y = _labels(chunk.y, self._classes)
             judge.add(chunk.rows, y, answers, chunk.weight, self._column_of(chunk))
         except CellError as error:
             raise located(error, self._data, chunk) from None
@@ -335,50 +297,6 @@ def _labels(y: Any, classes: Any) -> Any:
     return y
 
 
-def _classes(models: Mapping[str, Any]) -> NDArray[Any] | None:
-    """Return the classes all models know; None of regressors."""
-    found = [
-        getattr(model, "classes_", None) if is_classifier(model) else None
-        for model in models.values()
-    ]
-    first = found[0]
-    for name, other in zip(models, found, strict=True):
-        same = first is other or (
-            first is not None and other is not None and np.array_equal(first, other)
-        )
-        if not same:
-            raise UsageError(
-                f"{name} cannot be compared: its classes are {_told(other)}, and those of "
-                f"{next(iter(models))} are {_told(first)}"
-            )
-    return first
-
-
-def _told(classes: Any) -> str:
-    if classes is None:
-        return "none (it predicts numbers)"
-    shown = ", ".join(map(str, classes[:10].tolist()))
-    return shown + (", ..." if len(classes) > 10 else "")
-
-
-def _measures(classes: NDArray[Any] | None, options: EvaluateOptions) -> Measures:
-    """Return what is measured: the metrics asked for or the usual ones, and those of gates."""
-    kind, count = ("regressor", 0) if classes is None else ("classifier", len(classes))
-    gates = [parse_gate(text).metric for text in options.require]
-    first = list(options.metrics) or default_metrics(kind, count)
-    asked = metric_names([*first, *gates], kind, count)
-    names = list(dict.fromkeys(item.name for item in asked))
-    exact: Sequence[str] = options.exact if not isinstance(options.exact, bool) else ()
-    if options.exact is True:
-        exact = [name for name in names if name in _SORTED]
-    drawn = ["calibration_error"] if classes is not None and not options.metrics else []
-
-    def parts(chosen: Sequence[str] | None = None) -> Sequence[Statistic | Score]:
-        if chosen is not None:
-            return statistics_for(kind, classes, chosen)
-        folder = options.scratch_dir
-        return statistics_for(kind, classes, [*names, *drawn], exact, scratch_dir=folder)
-
-    main = options.metrics[0] if options.metrics else _MAIN[kind]
-    (own,) = metric_names([main], kind, count)
-    return Measures(parts, asked, classes, main, own.sign < 0 or greater_is_better(own.name))
+def _with_rows(model: Any, X: Any) -> tuple[Answers, Any]:
+    """Ask a clusterer, and keep the rows that it was asked of."""
+    return answers_of(model, X), X if hasattr(X, "toarray") else np.asarray(X)

@@ -16,6 +16,7 @@ import pyarrow as pa
 from streamlearn.errors import SourceError, UsageError
 from streamlearn.plan.memory import MemoryPlan
 from streamlearn.predicting import PredictedRows, Predicting, PredictOptions
+from streamlearn.report.outcome import outcome_fragment
 from streamlearn.sizes import format_bytes, format_seconds
 from streamlearn.source.quarantine import Quarantine
 from streamlearn.stream.governor import Governor
@@ -89,9 +90,19 @@ class Prediction:
         )
 
     def _repr_html_(self) -> str:
-        from html import escape
-
-        return f"<pre>{escape(repr(self))}</pre>"
+        shown = ", ".join(self.columns[:12]) + (", ..." if len(self.columns) > 12 else "")
+        facts = {
+            "path": self.path,
+            "format": self.format,
+            "rows": str(self.rows),
+            "columns": shown,
+            "bytes": f"{format_bytes(self.bytes_written)} written",
+            "files": f"{self.files:,}",
+        }
+        rejected = self.quarantine.summary() if self.quarantine else None
+        title = f"Prediction of {self.model}"
+        took = f"in {format_seconds(self.seconds)}"
+        return outcome_fragment(title, took, facts, self.memory, rejected=rejected)
 
 
 class Saving:

@@ -17,12 +17,13 @@ from streamlearn.bundle import save_run, staged
 from streamlearn.contest import Contest
 from streamlearn.conversion import Conversion, Converting, ConvertOptions
 from streamlearn.errors import UsageError
-from streamlearn.evaluating import EvaluateOptions, Evaluating
+from streamlearn.evaluating import Evaluating
 from streamlearn.evaluation import Evaluation
 from streamlearn.fitting import Fitting
 from streamlearn.journal import journal, log_event
 from streamlearn.learn.profile import Profile
 from streamlearn.manifest import derived_for
+from streamlearn.measuring import EvaluateOptions
 from streamlearn.plan.job import Options, check_on_error, scratch_folder, take_apart
 from streamlearn.plan.plan import Plan
 from streamlearn.plan.projection import make_plan
@@ -265,7 +266,8 @@ def evaluate(
     ----------
     model : Result, path of a run folder, or fitted scikit-learn predictor
     data : Dataset, or what `streamlearn.scan` takes
-        With a target, and the columns the model was fitted on.
+        With a target, and the columns the model was fitted on. Of a clusterer with
+        ``cluster_centers_`` the target may be missing: then it is scored by the rows themselves.
     metrics : sequence of str, optional
         By scikit-learn's scorer names, or plain ones (``rmse``, ``mae``); the first is the one that
         drift and the worst slices go by.

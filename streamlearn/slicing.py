@@ -17,16 +17,15 @@ from streamlearn.score.gaps import Rates, positive_class
 from streamlearn.score.gates import Gate, parse_gate
 from streamlearn.score.judge import Sliced
 from streamlearn.score.measures import Measures
+from streamlearn.score.slice_by import SliceBy, parse_slice
 from streamlearn.score.slices import (
     BinSlices,
     ChosenSlices,
     DateSlices,
     FileSlices,
-    SliceBy,
     Slicer,
     ValueSlices,
     as_floats,
-    parse_slice,
 )
 from streamlearn.score.tally import Tally, tally_bytes
 from streamlearn.source.dataset import Dataset

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import subprocess
 import threading
@@ -36,14 +37,16 @@ def no_leaks():
     """No thread and no file of ours outlives a test."""
     files = _open_files()
     yield
-    left = [thread for thread in threading.enumerate() if thread.name.startswith("streamlearn")]
-    assert not left, f"threads left behind: {left}"
-    ours = {
-        name
-        for name in _open_files() - files
-        if name.endswith((".parquet", ".npy", "clear_refs", "(deleted)"))
-    }
-    assert not ours, f"files left open: {ours}"
+    if _left(files):
+        gc.collect()  # what the traceback of an error holds is nobody's
+    left = _left(files)
+    assert not left, f"threads or files left behind: {left}"
+
+
+def _left(before: set[str]) -> list[str]:
+    threads = [item.name for item in threading.enumerate() if item.name.startswith("streamlearn")]
+    ends = (".parquet", ".npy", "clear_refs", "(deleted)")
+    return threads + [name for name in _open_files() - before if name.endswith(ends)]
 
 
 def _open_files() -> set[str]:

@@ -580,7 +580,7 @@ def test_the_result_tells_rows_bytes_and_memory(tmp_path):
         assert part in repr(done)
     done.to_json(tmp_path / "done.json")
     assert '"written": 5000' in (tmp_path / "done.json").read_text()
-    assert "<pre>" in done._repr_html_()
+    assert "5,000 written" in done._repr_html_()
 
 
 # The budget

@@ -7,10 +7,12 @@ import pyarrow.parquet as pq
 import pytest
 from made import mixed_table
 from scipy import sparse
+from sklearn.cluster import KMeans
 from sklearn.compose import make_column_transformer
 from sklearn.linear_model import LogisticRegression, Ridge, SGDClassifier, SGDRegressor
 from sklearn.metrics import (
     accuracy_score,
+    calinski_harabasz_score,
     log_loss,
     mean_absolute_error,
     r2_score,
@@ -100,7 +102,7 @@ def test_slices_equal_scikit_learn_on_their_rows(folder, frame, regressor, weigh
 
 def _numbers(found):
     plain = found.to_dict()
-    for name in ("memory", "seconds", "about"):
+    for name in ("memory", "seconds", "stages", "about"):
         del plain[name]
     return json.dumps(plain)
 
@@ -234,6 +236,23 @@ def test_more_than_two_classes(folder, frame):
     assert found.gaps[0].positive == "b"
     with pytest.raises(UsageError, match="of 4 classes the positive one has to be named"):
         sl.evaluate(model, data, fairness_by=["flag"])
+
+
+@pytest.mark.parametrize("sparse_rows", [False, True])
+def test_a_clusterer_without_a_target(sparse_rows):
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(3_000, 3)) + 5 * rng.integers(0, 3, 3_000)[:, None]
+    model = KMeans(3, n_init=1, random_state=0).fit(X)
+    rows = sparse.csr_matrix(X) if sparse_rows else X
+    found = sl.evaluate(model, sl.scan(rows), slice_by=["0:2"])
+    assert found.metrics["inertia"] == pytest.approx(model.inertia_)
+    expected = calinski_harabasz_score(X, model.labels_)
+    assert found.metrics["calinski_harabasz_score"] == pytest.approx(expected)
+    assert expected in found.intervals["calinski_harabasz_score"]
+    parts = [item.metrics["inertia"] for item in found.slices[0].slices]
+    assert sum(parts) == pytest.approx(model.inertia_)
+    with pytest.raises(UsageError, match="more than one pass"):
+        sl.evaluate(model, sl.scan(rows), metrics=["davies_bouldin_score"])
 
 
 def test_a_classifier_is_not_compared_with_a_regressor(folder, regressor, classifier):

@@ -356,11 +356,12 @@ memory = result.memory
 import json
 print(json.dumps([memory.measured_bytes, memory.projected_bytes, memory.reserved_bytes]))
 """
-    # What fitting left in the process counts here: some 140 MB of these.
-    found = run(code, tmp_path, "380MB")
+    # What fitting left in the process counts here: some 140 MB of these. Ranks in bins, a confusion
+    # matrix for each of the bootstrap's buckets, and what drawing them takes came with intervals.
+    found = run(code, tmp_path, "420MB")
     assert found.exit_code == 0, found.errors[-2000:]
     measured, projected, reserved = found.last
-    assert measured <= 380_000_000
+    assert measured <= 420_000_000
     assert measured - reserved <= 1.15 * (projected - reserved)
 
 

@@ -411,7 +411,7 @@ def test_the_result_tells_rows_bytes_and_memory(tmp_path, classifier):
         assert part in repr(done)
     assert done.bytes_written == (tmp_path / "a.parquet").stat().st_size
     assert json.loads(done.to_json(tmp_path / "d.json"))["rows"]["predicted"] == 40_000
-    assert "<pre>" in done._repr_html_()
+    assert "Prediction of" in done._repr_html_()
 
 
 # Batches

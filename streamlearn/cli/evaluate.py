@@ -6,6 +6,7 @@ import shlex
 import sys
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
@@ -18,6 +19,7 @@ from streamlearn.cli.options import (
     names,
     open_dataset,
 )
+from streamlearn.errors import UsageError
 
 __all__ = ["command"]
 
@@ -109,6 +111,8 @@ def command(run: str, data: tuple[str, ...], **options: Any) -> int:
 
     quiet, as_json = options.pop("quiet"), options.pop("as_json")
     output, report = options.pop("output"), options.pop("report")
+    for path in filter(None, (output, report)):
+        _check_folder(path)
     del options["debug"]
     result = load(run)
     described = result.manifest.get("data", {})
@@ -138,6 +142,13 @@ def command(run: str, data: tuple[str, ...], **options: Any) -> int:
         click.echo(repr(found) + (f"\n  report  {report}" if report else ""))
     tell_rejected(found.quarantine, f"{output}.quarantine.jsonl" if output else None)
     return _exit_code(found)
+
+
+def _check_folder(path: str) -> None:
+    """Refuse a file in a folder that is not there, before anything is read."""
+    folder = Path(path).absolute().parent
+    if not folder.is_dir():
+        raise UsageError(f"{path} cannot be written: there is no folder {folder}; make it first")
 
 
 def _exit_code(found: Evaluation) -> int:

@@ -14,7 +14,7 @@ from streamlearn.chunk import concat_blocks
 from streamlearn.errors import DivergenceError, UsageError
 from streamlearn.learn.target import TargetProfile
 
-__all__ = ["SequentialLearner", "is_classifier", "learns_classes", "needs_target"]
+__all__ = ["SequentialLearner", "is_classifier", "is_clusterer", "learns_classes", "needs_target"]
 
 _COEFFICIENTS = ("coef_", "intercept_", "coefs_", "intercepts_", "cluster_centers_", "components_")
 
@@ -22,6 +22,13 @@ _COEFFICIENTS = ("coef_", "intercept_", "coefs_", "intercepts_", "cluster_center
 def is_classifier(estimator: Any) -> bool:
     """Whether scikit-learn calls the estimator a classifier."""
     from sklearn.base import is_classifier as ask
+
+    return bool(ask(estimator))
+
+
+def is_clusterer(estimator: Any) -> bool:
+    """Whether scikit-learn calls the estimator a clusterer."""
+    from sklearn.base import is_clusterer as ask
 
     return bool(ask(estimator))
 

@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from itertools import islice
 from numbers import Integral
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 from numpy.typing import NDArray
 
 from streamlearn.chunk import Block
 from streamlearn.errors import UnsupportedEstimatorError, UsageError
 from streamlearn.learn.base import Growth
 from streamlearn.learn.documents import document_weights
+from streamlearn.prepare.terms import count_pairs
 from streamlearn.prepare.text import column_name, refused, texts_of
+from streamlearn.prepare.tokens import Tokens, find_tokenizer, string_column
 
 __all__ = ["Vocabulary"]
 
@@ -25,16 +28,18 @@ _TIMES_BYTES = 62
 """Of a term in the tables of counts, beside its text, while one of them grows (measured)."""
 _FINISH_BYTES = 160
 """Of a term while it gets its place in alphabetical order (measured)."""
-_KEPT_BYTES = 110
+_KEPT_BYTES = 150
 _PAGE_BYTES = 8
-"""Of a term that is kept, and of any, beside its text (measured): texts that go leave their pages
-with Python, which gives them to other objects, and seldom back to the system."""
+"""Of a term that is kept, with its place in the kernel's table, and of any, beside its text (measured):
+texts that go leave their pages with Python, which gives them to other objects, and seldom back to the
+system."""
 
 
 class Vocabulary:
     """Fits `sklearn.feature_extraction.text.CountVectorizer` and `TfidfVectorizer`.
 
-    Documents are taken apart by the vectorizer's own analyzer. Terms keep the order in which they
+    Documents are taken apart as the vectorizer's own analyzer would, by whole columns where that is
+    possible. Terms keep the order in which they
     occur first, for this is the order of scikit-learn's ``vocabulary_``.
 
     Parameters
@@ -67,6 +72,7 @@ class Vocabulary:
             estimator._validate_ngram_range()
             estimator._validate_vocabulary()
             self._analyze: Callable[[Any], Iterable[Any]] = estimator.build_analyzer()
+            self._tokenizer = find_tokenizer(estimator)
         except (ValueError, TypeError) as error:
             raise UsageError(f"{name}: {error}") from error
         self._estimator = estimator
@@ -93,8 +99,36 @@ class Vocabulary:
     def update(self, X: Block, y: Any, sample_weight: Any) -> None:
         """See `Accumulator.update`."""
         del y, sample_weight
-        texts = texts_of(X, self._estimator)
         self._column = column_name(X)
+        documents = string_column(X) if self._tokenizer is not None else None
+        if documents is None or self._tokenizer is None:
+            self._update_texts(texts_of(X, self._estimator))
+            return
+        try:
+            for tokens in self._tokenizer.pieces(documents) if self._needs_terms else ():
+                self._update_tokens(tokens)
+        except (pa.ArrowException, ValueError):
+            # Taken apart one by one, it comes out which document it is.
+            self._update_texts(texts_of(X, self._estimator))
+            raise
+        self._documents += len(documents)
+
+    def _update_tokens(self, tokens: Tokens) -> None:
+        """Count the terms of some documents, each distinct one once."""
+        encoded = tokens.words.dictionary_encode()
+        # As they come first in the text, which is the order of a dictionary too.
+        terms = encoded.dictionary.to_pylist()
+        codes = encoded.indices.to_numpy()
+        if self._needs_times:
+            times = np.bincount(codes, minlength=len(terms))
+            self._times.update(dict(zip(terms, times.tolist(), strict=True)))
+        in_documents, _, _ = count_pairs(tokens, codes.astype(np.int64), len(terms))
+        documents = np.bincount(in_documents, minlength=len(terms))
+        self._count(dict(zip(terms, documents.tolist(), strict=True)))
+        self._measure()
+
+    def _update_texts(self, texts: list[Any]) -> None:
+        """Count documents that the vectorizer's own analyzer takes apart."""
         self._documents += len(texts)
         if not self._needs_terms:
             return
@@ -114,11 +148,11 @@ class Vocabulary:
             self._count(found)
         self._measure()
 
-    def _count(self, found: Counter[Any]) -> None:
+    def _count(self, found: Mapping[Any, int]) -> None:
         """Add documents of terms, of a fixed vocabulary's alone if there is one."""
         if self._estimator.fixed_vocabulary_:
             places = self._estimator.vocabulary_
-            found = Counter({term: count for term, count in found.items() if term in places})
+            found = {term: count for term, count in found.items() if term in places}
         self._in.update(found)
 
     def _measure(self) -> None:

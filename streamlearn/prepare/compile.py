@@ -24,6 +24,7 @@ from streamlearn.prepare.matrix import MatrixKernel, compile_matrix
 from streamlearn.prepare.picked import PickKernel, compile_selector
 from streamlearn.prepare.quantile_map import compile_quantiles
 from streamlearn.prepare.target_encode import TargetKernel
+from streamlearn.prepare.terms import compile_texts
 from streamlearn.prepare.text import TextKernel
 from streamlearn.prepare.union import FrameKernel, UnionKernel
 
@@ -67,7 +68,7 @@ def _compile_step(estimator: Any, schema: Schema | None) -> Kernel | None:
     from sklearn.feature_selection import SelectorMixin
 
     if isinstance(estimator, CountVectorizer | HashingVectorizer):
-        return TextKernel(estimator)
+        return TextKernel(estimator) if changes_output(estimator) else compile_texts(estimator)
     if isinstance(estimator, DictVectorizer | FeatureHasher):
         return compile_records(estimator)
     if changes_output(estimator):

@@ -6,6 +6,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from streamlearn.report.evaluation_confusion import ConfusionTable, confusion_table
+from streamlearn.report.evaluation_metrics import (
+    MOST_METRICS,
+    MetricRow,
+    comparison_table,
+    gate_rows,
+    metric_row,
+)
 from streamlearn.report.evaluation_slices import (
     GapsTable,
     SliceRow,
@@ -21,6 +28,7 @@ from streamlearn.report.facts import (
     call_text,
     data_facts,
     first_of,
+    more_of,
     option_facts,
     origin_facts,
     percent,
@@ -29,77 +37,18 @@ from streamlearn.report.facts import (
 from streamlearn.report.memory_use import MemoryUsed, memory_used
 from streamlearn.report.rejected import RejectedTable, rejected_table
 from streamlearn.report.stages import StageRow, limiting, stage_rows
-from streamlearn.report.strip import Scale, Strip, number, span, with_interval
-from streamlearn.report.units import lower_is_better, unit_of
+from streamlearn.report.strip import Scale, number
+from streamlearn.report.units import unit_of
 from streamlearn.sizes import format_rows, format_seconds
 
 if TYPE_CHECKING:
     from streamlearn.evaluation import Evaluation
     from streamlearn.score.drift import Drift
-    from streamlearn.score.judge import Comparison
 
-__all__ = [
-    "ComparisonTable",
-    "DifferenceRow",
-    "EvaluationContent",
-    "GateRow",
-    "MetricRow",
-    "evaluation_content",
-]
+__all__ = ["EvaluationContent", "evaluation_content"]
 
-_MOST_METRICS = 100
-_MOST_GATES = 200
 _MOST_MODELS = 20
 _MOST_MARKS = 50
-
-
-@dataclass(frozen=True)
-class MetricRow:
-    """One metric, as text."""
-
-    name: str
-    value: str
-    interval: str
-    bound: str
-    unit: str
-    better: str
-    main: bool
-
-
-@dataclass(frozen=True)
-class GateRow:
-    """One requirement, and what became of it."""
-
-    gate: str
-    passed: bool
-    value: str
-    interval: str
-    unit: str
-    rows: str
-
-
-@dataclass(frozen=True)
-class DifferenceRow:
-    """By how much a metric differs from another model's."""
-
-    name: str
-    unit: str
-    this: str
-    other: str
-    difference: str
-    interval: str
-    verdict: str
-    """"better", "worse", "no clear difference", or empty where there is no interval."""
-    strip: Strip | None
-
-
-@dataclass(frozen=True)
-class ComparisonTable:
-    """The differences from another model."""
-
-    model: str
-    told: str
-    rows: tuple[DifferenceRow, ...]
 
 
 @dataclass(frozen=True)
@@ -149,7 +98,7 @@ def evaluation_content(found: Evaluation) -> EvaluationContent:
     """
     memory = memory_used(found.memory)
     badge, kind = _badge(found)
-    metrics = tuple(_metric(found, name) for name in list(found.metrics)[:_MOST_METRICS])
+    metrics = tuple(metric_row(found, name) for name in list(found.metrics)[:MOST_METRICS])
     about = dict(found.about)
     command = str(about.get("command") or "")
     scale = _main_scale(found)
@@ -164,11 +113,11 @@ def evaluation_content(found: Evaluation) -> EvaluationContent:
         confidence=f"{100 * found.confidence:g} %",
         notes=first_of(found.notes, 100, "notes"),
         metrics=metrics,
-        more_metrics=_more(len(found.metrics), _MOST_METRICS, "metrics"),
-        gates=_gates(found),
+        more_metrics=more_of(len(found.metrics), MOST_METRICS, "metrics"),
+        gates=gate_rows(found),
         comparison=Table(
-            tuple(_comparison(found, other) for other in found.comparison[:_MOST_MODELS]),
-            _more(len(found.comparison), _MOST_MODELS, "models"),
+            tuple(comparison_table(found, other) for other in found.comparison[:_MOST_MODELS]),
+            more_of(len(found.comparison), _MOST_MODELS, "models"),
         ),
         worst=worst_rows(found, scale),
         worst_told=_worst_told(found),
@@ -219,83 +168,6 @@ def _sentence(found: Evaluation) -> str:
     return f"on {format_rows(found.rows.scored)} rows of {where}{target}"
 
 
-def _metric(found: Evaluation, name: str) -> MetricRow:
-    interval, bound = found.intervals.get(name), found.bounds.get(name)
-    return MetricRow(
-        name=name,
-        value=with_interval(found.metrics[name], interval)
-        if interval
-        else number(found.metrics[name], bound),
-        interval=span(interval),
-        bound=f"± {bound:.1g}" if bound else "exact",
-        unit=unit_of(name),
-        better="lower" if _lower(found, name) else "higher",
-        main=name == found.main,
-    )
-
-
-def _lower(found: Evaluation, name: str) -> bool:
-    return not found.greater_is_better if name == found.main else lower_is_better(name)
-
-
-def _gates(found: Evaluation) -> Table:
-    # Those that failed come first: they are what one has to look at.
-    ordered = sorted(found.gates, key=lambda gate: gate.passed)
-    rows = tuple(
-        GateRow(
-            gate=short(gate.gate, 300),
-            passed=gate.passed,
-            value=number(gate.value),
-            interval=span(gate.interval),
-            unit=unit_of(gate.metric),
-            rows=format_rows(gate.rows),
-        )
-        for gate in ordered[:_MOST_GATES]
-    )
-    return Table(rows, _more(len(ordered), _MOST_GATES, "requirements"))
-
-
-def _comparison(found: Evaluation, other: Comparison) -> ComparisonTable:
-    rows = tuple(
-        _difference(found, other, name) for name in list(other.differences)[:_MOST_METRICS]
-    )
-    better = sum(row.verdict == "better" for row in rows)
-    worse = sum(row.verdict == "worse" for row in rows)
-    open_ = sum(row.verdict == "no clear difference" for row in rows)
-    parts = [
-        f"better in {better}" if better else "",
-        f"worse in {worse}" if worse else "",
-        f"not clearly different in {open_}" if open_ else "",
-    ]
-    told = ", ".join(filter(None, parts)) or "no difference has an interval"
-    metrics = f" of {better + worse + open_} metrics" if better + worse + open_ else ""
-    return ComparisonTable(short(other.model, 200), told + metrics, rows)
-
-
-def _difference(found: Evaluation, other: Comparison, name: str) -> DifferenceRow:
-    apart, interval = other.differences[name], other.difference_intervals.get(name)
-    verdict = ""
-    if interval is not None:
-        improved = (apart < 0) == _lower(found, name)
-        verdict = "no clear difference"
-        if name in other.clear:
-            verdict = "better" if improved else "worse"
-    text = with_interval(apart, interval)
-    ends = [apart] if interval is None else [apart, interval.low, interval.high]
-    return DifferenceRow(
-        name=name,
-        unit=unit_of(name),
-        this=with_interval(found.metrics[name], found.intervals.get(name)),
-        other=with_interval(other.metrics[name], other.intervals.get(name)),
-        difference=text if text.startswith("-") else f"+{text}",
-        interval=span(interval),
-        verdict=verdict,
-        strip=Scale.around_zero(ends).strip(
-            apart, interval, verdict if verdict in ("better", "worse") else ""
-        ),
-    )
-
-
 def _main_scale(found: Evaluation) -> Scale:
     worst = [item for _, item in found.worst(count=10)]
     values = [item.metrics[found.main] for item in worst]
@@ -312,7 +184,7 @@ def _worst_told(found: Evaluation) -> str:
         return ""
     return (
         f"Worst of {total:,} slices by {found.main}, of those with {found.least_rows:,} rows or "
-        f"more. The line marks the value of all rows, {number(whole)} {unit_of(found.main)}."
+        f"more; {number(whole)} {unit_of(found.main)} of all rows."
     )
 
 
@@ -383,7 +255,3 @@ def _model_text(about: dict[str, Any]) -> str:
 
 def _given(options: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in options.items() if value not in (None, (), [], False)}
-
-
-def _more(count: int, most: int, what: str) -> str:
-    return f"{count - most:,} more {what} are not shown." if count > most else ""

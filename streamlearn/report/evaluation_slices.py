@@ -148,8 +148,19 @@ def _slices(table: SliceTable, found: Evaluation, most: int) -> SlicesTable:
         high=number(scale.high, (scale.high - scale.low) / 10),
         rows=tuple(_slice(item, "", found, found.rows.scored, scale, others) for item in shown),
         others=tuple((name, unit_of(name)) for name in others),
-        note=note,
+        note=" ".join(filter(None, (note, _bounds(shown, [main, *others])))),
     )
+
+
+def _bounds(shown: Sequence[Slice], names: Sequence[str]) -> str:
+    """Say how far metrics may be off that slices have from coarser bins than all rows have."""
+    off = {name: max((item.bounds.get(name, 0.0) for item in shown), default=0.0) for name in names}
+    told = [
+        f"{name} of a slice may be off by {bound:.1g} at most"
+        for name, bound in off.items()
+        if bound
+    ]
+    return f"{'; '.join(told)}." if told else ""
 
 
 def _scale(shown: Sequence[Slice], found: Evaluation) -> Scale:

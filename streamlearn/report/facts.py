@@ -15,6 +15,7 @@ __all__ = [
     "call_text",
     "data_facts",
     "first_of",
+    "more_of",
     "option_facts",
     "origin_facts",
     "percent",
@@ -74,6 +75,11 @@ def first_of(items: Sequence[Any], most: int, name: str) -> Table:
     note = f"The first {most:,} of {len(items):,} {name} are shown." if len(items) > most else ""
     cut = (short(item) if isinstance(item, str) else item for item in items[:most])
     return Table(tuple(cut), note)
+
+
+def more_of(count: int, most: int, what: str) -> str:
+    """Say how many are not shown; empty where all are."""
+    return f"{count - most:,} more {what} are not shown." if count > most else ""
 
 
 def short(text: str, most: int = _MOST_CHARACTERS) -> str:

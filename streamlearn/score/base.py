@@ -151,8 +151,10 @@ def _inner(model: Any) -> str | None:
 
 def _asked_once(model: Any, inner: str) -> Any:
     """Return a shallow copy for one block, that remembers what a method said."""
-    model = copy.copy(model)
+    # Of the model itself: the copy's own method would hold the copy, and what was said, until
+    # cycles are collected.
     ask = getattr(model, inner)
+    model = copy.copy(model)
     said: list[Any] = []
 
     def remembered(X: Any) -> Any:

@@ -12,9 +12,10 @@ from numpy.typing import NDArray
 from streamlearn.mixing import mixed
 from streamlearn.score.base import Statistic
 
-__all__ = ["NO_INTERVAL", "Bootstrap", "Interval", "buckets_of"]
+__all__ = ["NO_INTERVAL", "PIECE_BYTES", "Bootstrap", "Interval", "buckets_of"]
 
-_PIECE_BYTES = 1 << 20
+PIECE_BYTES = 1 << 20
+"""Of the states of the draws that are made at once."""
 _MOST_UNDEFINED = 0.05
 NO_INTERVAL = ("max_error",)
 """The bootstrap says nothing of extremes: no draw goes beyond the largest value seen."""
@@ -105,7 +106,7 @@ class Bootstrap:
         states : array of shape (buckets, size)
         """
         weights = self.weights(len(states))
-        piece = max(1, _PIECE_BYTES // (8 * statistic.size))
+        piece = max(1, PIECE_BYTES // (8 * statistic.size))
         found: list[Mapping[str, NDArray[np.float64]]] = []
         with np.errstate(divide="ignore", invalid="ignore"):
             for start in range(0, self.draws, piece):

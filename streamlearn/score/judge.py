@@ -172,7 +172,7 @@ class Judge:
         self._along = measures.along(self._segments)
         self._tallies = [measures.tally() for _ in models]
         self._apart = [measures.apart() for _ in models]
-        self._residuals = ResidualsSeen() if measures.classes is None else None
+        self._residuals = ResidualsSeen() if measures.kind == "regressor" else None
         self._drawn: list[dict[str, NDArray[np.float64]]] | None = None
 
     def add(
@@ -190,6 +190,7 @@ class Judge:
         rows : array of int64
             Row numbers in the source.
         y : array of shape (rows,)
+            Of a clusterer the rows themselves.
         answers : sequence of Answers
             Of each model.
         weight : array of shape (rows,) or None
@@ -204,7 +205,8 @@ class Judge:
         buckets = buckets_of(rows, self.bootstrap.seed, _BUCKETS)
         for tally, apart, item in zip(self._tallies, self._apart, answers, strict=True):
             tally.add(y, item, weight, buckets)
-            apart.update(y, item, weight)
+            if apart.statistics or apart.scores:
+                apart.update(y, item, weight)
         if self._residuals is not None:
             self._residuals.add(y, answers[0], weight)
         if self._segments:

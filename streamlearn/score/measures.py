@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from streamlearn.score.calibration import Calibration
 from streamlearn.score.base import Score, Statistic
 from streamlearn.score.binned import Binned
-from streamlearn.score.bootstrap import NO_INTERVAL
+from streamlearn.score.bootstrap import NO_INTERVAL, PIECE_BYTES
 from streamlearn.score.exact import ExactMedianError, ExactRanking
 from streamlearn.score.median import MedianError
 from streamlearn.score.named import Named
@@ -43,6 +43,7 @@ class Measures:
 
     Parameters
     ----------
+    kind : {"classifier", "regressor", "clusterer"}
     parts : callable
         Returns statistics, and scores that keep states of their own; anew for each model. Of
         some metrics alone, where it is given their names.
@@ -55,6 +56,7 @@ class Measures:
         Of that metric.
     """
 
+    kind: str
     parts: Callable[..., Sequence[Statistic | Score]]
     asked: Sequence[Asked]
     classes: NDArray[Any] | None
@@ -121,6 +123,16 @@ class Measures:
             if self._is_apart(part)
         )
         return 2 * tally_bytes(*self._whole(), 1, _WHOLE_BYTES) + apart
+
+    def drawing_bytes(self, draws: int) -> int:
+        """Return what drawing holds, when all rows are in."""
+        drawn = [
+            # The weights of whole and slices; states, and what values are made of on the way.
+            16 * draws * share + 6 * min(PIECE_BYTES, 8 * draws * item.size)
+            for item, share in zip(*self._whole(), strict=True)
+            if share > 1
+        ]
+        return max(drawn, default=0)
 
     def slice_bytes(self, slices: int) -> int:
         """Return what the states of as many slices hold at most."""

@@ -112,9 +112,9 @@ class Tally:
             kept = codes >= 0
             y, answers, buckets, codes = y[kept], _kept(answers, kept), buckets[kept], codes[kept]
             weight = None if weight is None else weight[kept]
-        if not len(y):
+        if not len(buckets):
             return
-        self._count(weight, codes, len(y))
+        self._count(weight, codes, len(buckets))
         groups: dict[int, NDArray[np.intp]] = {}
         for at, (statistic, share) in enumerate(zip(self.statistics, self.shares, strict=True)):
             if share not in groups:

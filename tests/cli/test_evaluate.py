@@ -99,3 +99,19 @@ def test_text_is_not_read_as_markup(tmp_path, place, capsys):
     shown = capsys.readouterr().out
     assert "[red]x" in shown
     assert "[bold]a" in shown
+
+
+def test_the_report_is_a_page(place, tmp_path, capsys):
+    path = tmp_path / "found.html"
+    assert _evaluate(place, "--require", "accuracy >= 0.5", "--report", str(path)) == 0
+    assert f"report  {path}" in capsys.readouterr().out
+    html = path.read_text()
+    assert html.startswith("<!doctype html>")
+    assert "the requirement is kept" in html
+
+
+@pytest.mark.parametrize("option", ["--report", "-o"])
+def test_a_folder_that_is_not_there_is_refused_at_once(place, tmp_path, capsys, option):
+    capsys.readouterr()
+    assert _evaluate(place, option, str(tmp_path / "none" / "found.html")) == 2
+    assert "there is no folder" in capsys.readouterr().err

@@ -8,13 +8,13 @@ from hypothesis import strategies as st
 
 from streamlearn.chunk import Field, Schema
 from streamlearn.errors import SchemaError, UsageError
+from streamlearn.score.slice_by import parse_slice
 from streamlearn.score.slices import (
     BinSlices,
     ChosenSlices,
     DateSlices,
     FileSlices,
     ValueSlices,
-    parse_slice,
 )
 
 SCHEMA = Schema(
