@@ -39,6 +39,8 @@ def _output(output: dict) -> str:
 
 def _fenced(kind: str, text: str) -> str:
     """Put text in a fence longer than any in it."""
-    longest = max((len(ticks) for ticks in re.findall(r"^\s*(`{3,})", text, re.MULTILINE)), default=2)
+    longest = max(
+        (len(ticks) for ticks in re.findall(r"^\s*(`{3,})", text, re.MULTILINE)), default=2
+    )
     fence = "`" * (longest + 1)
     return f"{fence}{kind}\n{text.rstrip()}\n{fence}"

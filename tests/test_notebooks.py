@@ -5,10 +5,11 @@ from __future__ import annotations
 import getpass
 import json
 import re
+import sys
 import tempfile
 from pathlib import Path
 
-import matplotlib
+import matplotlib as mpl
 import pytest
 
 NOTEBOOKS = sorted((Path(__file__).resolve().parents[1] / "notebooks").glob("*.ipynb"))
@@ -25,26 +26,27 @@ def cells_of(path):
 
 @every
 def test_every_cell_runs(path, tmp_path, monkeypatch):
-    from matplotlib import pyplot
+    from matplotlib import pyplot as plt
 
     monkeypatch.setenv("NOTEBOOK_ROWS", "50_000")
     for real in ("TAXI_DATA", "OCEAN_DATA"):
         monkeypatch.delenv(real, raising=False)
+    monkeypatch.setitem(sys.modules, "dask_ml", None)  # slow to import, and of a peer's alone
     monkeypatch.chdir(tmp_path)  # they go elsewhere themselves; this brings us back
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    monkeypatch.setattr(pyplot, "show", lambda: None)
+    monkeypatch.setattr(plt, "show", lambda: None)
     names: dict[str, object] = {"__name__": "__main__"}
-    backend = matplotlib.get_backend()
-    matplotlib.use("agg")
+    backend = mpl.get_backend()
+    mpl.use("agg")
     try:
         for number, cell in enumerate(cells_of(path)):
             code = compile("".join(cell["source"]), f"{path.name}, cell {number}", "exec")
             exec(code, names)
-        for number in pyplot.get_fignums():
-            pyplot.figure(number).canvas.draw()
+        for number in plt.get_fignums():
+            plt.figure(number).canvas.draw()
     finally:
-        pyplot.close("all")
-        matplotlib.use(backend)
+        plt.close("all")
+        mpl.use(backend)
     if "result" in names:
         assert names["result"].memory.within
     for run in (*names.get("runs", {}).values(), *names.get("others", {}).values()):

@@ -8,10 +8,10 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from streamlearn.score.calibration import Calibration
 from streamlearn.score.base import Score, Statistic
 from streamlearn.score.binned import Binned
 from streamlearn.score.bootstrap import NO_INTERVAL, PIECE_BYTES
+from streamlearn.score.calibration import Calibration
 from streamlearn.score.exact import ExactMedianError, ExactRanking
 from streamlearn.score.median import MedianError
 from streamlearn.score.named import Named
