@@ -4,6 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 DOCS_READY := $(VENV)/.docs-ready
+NOTEBOOKS_READY := $(VENV)/.notebooks-ready
 
 # Five files of 2 M rows to learn from, and what is left to evaluate on.
 DEMO_ROWS ?= 10_500_000
@@ -16,7 +17,7 @@ FLOOR_TESTS ?=
 # Processes that run tests side by side; memory tests start processes of their own.
 WORKERS ?= 2
 
-.PHONY: help install test check lint types layers doctest test-slow test-floors demo catalogue speed docs clean
+.PHONY: help install test check lint types layers doctest test-slow test-floors demo catalogue speed notebooks docs clean
 
 help:
 	@echo "make test         set up, check everything, run the tests"
@@ -25,6 +26,7 @@ help:
 	@echo "make demo         generate taxi-like data larger than the budget, fit, evaluate, report"
 	@echo "make catalogue    measure every transformer of scikit-learn, and write docs/catalogue.md"
 	@echo "make speed        measure us beside the peers, and write docs/speed.md: about an hour"
+	@echo "make notebooks    run the notebooks at full size, and keep their outputs: five minutes"
 	@echo "make docs         build the site, into site/"
 	@echo "make check        lint, format, types, layers, doctests, tests"
 
@@ -85,6 +87,14 @@ speed: $(READY)
 	$(PYTHON) -m venv .venv-lale
 	.venv-lale/bin/python -m pip install --quiet --disable-pip-version-check lale pandas pyarrow
 	$(BIN)/python -m benchmarks --venv lale=.venv-lale $(SPEED)
+
+$(NOTEBOOKS_READY): $(READY)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[notebooks]'
+	@touch $@
+
+# Runs all, or those named: make notebooks NOTEBOOKS=05_zarr.ipynb
+notebooks: $(NOTEBOOKS_READY)
+	$(BIN)/python notebooks/run.py $(NOTEBOOKS)
 
 # What builds the site is installed for it alone.
 $(DOCS_READY): $(READY)

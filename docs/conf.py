@@ -9,6 +9,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))
 
+import notebook
 import reference
 
 from streamlearn import __version__
@@ -52,7 +53,7 @@ _LATER = ("evaluating", "prediction", "speed")
 
 
 def _fill(app, docname, source):
-    """Write the reference where a page asks for it."""
+    """Write the reference where a page asks for it, and the pages of the notebooks."""
     del app
     parts = {
         "<!-- commands -->": ("cli", reference.commands),
@@ -64,6 +65,8 @@ def _fill(app, docname, source):
         for name in _LATER:
             if not (Path(__file__).parent / f"{name}.md").exists():
                 source[0] = source[0].replace(f"\n{name}\n", "\n")
+    if docname.startswith("notebooks/"):
+        source[0] = notebook.page(docname.removeprefix("notebooks/"))
     for mark, (page, write) in parts.items():
         if docname == page:
             source[0] = source[0].replace(mark, write())

@@ -74,7 +74,7 @@ class Evaluation:
     drift: Drift | None = None
     """The main metric along the stream."""
     curves: Mapping[str, Any] = field(default_factory=dict)
-    """By name, as ``"roc"``."""
+    """By name: ``"ROC"``, ``"precision and recall"``, ``"gain"``, ``"lift"``, ``"calibration"``."""
     confusion: ConfusionMatrix | None = None
     """Of a classifier."""
     residuals: Residuals | None = None

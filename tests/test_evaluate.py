@@ -221,6 +221,9 @@ def test_ranks_of_rows_and_of_slices(folder, frame, classifier):
             assert "roc_auc" in item.intervals
     usual = sl.evaluate(classifier, data)
     assert {"ROC", "precision and recall", "gain", "calibration"} <= set(usual.curves)
+    asked = sl.evaluate(classifier, data, metrics=["calibration_error"])
+    assert "calibration" in asked.curves
+    assert "calibration_error" in asked.intervals
 
 
 def test_more_than_two_classes(folder, frame):

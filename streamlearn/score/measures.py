@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from streamlearn.score.base import Score, Statistic
 from streamlearn.score.binned import Binned
 from streamlearn.score.bootstrap import NO_INTERVAL, PIECE_BYTES
+from streamlearn.score.calibration import Calibration
 from streamlearn.score.exact import ExactMedianError, ExactRanking
 from streamlearn.score.median import MedianError
 from streamlearn.score.named import Named
@@ -84,7 +85,8 @@ class Measures:
 
     def _is_apart(self, part: Statistic | Score) -> bool:
         wanted = any(item.name in part.names for item in self.asked)  # type: ignore[union-attr]
-        return _of_groups(part) is not part or not wanted
+        # The curve of calibration is drawn of all rows, whether its error was asked for or not.
+        return _of_groups(part) is not part or not wanted or isinstance(part, Calibration)
 
     def tally(self) -> Tally:
         """Return the empty states of all rows, in buckets."""
