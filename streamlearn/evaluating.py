@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from streamlearn.answering import Answerer
 from streamlearn.chunk import Chunk
-from streamlearn.errors import CellError, UsageError
+from streamlearn.errors import CellError, DataError, UsageError
 from streamlearn.evaluation import Evaluation, ScoredRows
 from streamlearn.learn.sequential import is_clusterer
 from streamlearn.manifest import data_of, machine_of, versions_of
@@ -181,6 +181,10 @@ class Evaluating:
                 with stages.at("score"):
                     self._judge(judge, chunk, answers, y)
         governor.tell(PassEnded(governor.seconds, "evaluate", governor.seconds - begin))
+        if not rows.learned:
+            raise DataError(
+                f"there is no row to score: {rows.shown().replace('learned', 'scored')}"
+            )
         parts = self._judgement(judge)
         return Evaluation(
             rows=ScoredRows(rows.read, rows.learned, rows.filtered, rows.missing, rows.rejected),

@@ -405,8 +405,6 @@ class Fitting:
             shuffle = plan_shuffle(row_bytes, int(options.random_state))
             check_free_disk(job.scratch_dir, int(job.data.rows * (row_bytes + 16)))
         cache = rows_kept(job)
-        if cache is not None and options.cache:
-            check_free_disk(job.scratch_dir, cache.size_bytes, what="cache=True")
         epochs = Epochs(
             reader=self._reader(job.columns),
             kernel=getattr(job.steps, "kernel", None) if job.steps is not None else None,

@@ -189,10 +189,12 @@ def test_prepared_rows_are_kept_between_epochs_to_the_same_bits(mixed, sparse):
     assert "scratch" not in calls["again"]
 
 
-def test_explain_says_that_prepared_rows_are_kept_and_what_it_saves(mixed):
+def test_explain_says_that_prepared_rows_are_kept_and_what_it_saves(mixed, monkeypatch):
     folder, _ = mixed
     data = sl.scan(folder, target="label", features=FEATURES)
     pipeline = make_pipeline(preprocessing(), SGDClassifier())
+    assert "kept on disk" not in sl.explain(pipeline, data, epochs=20).passes[-1].why
+    monkeypatch.setattr("streamlearn.plan.cache._LEAST_S", 0.0)
     plan = sl.explain(pipeline, data, epochs=20)
     assert "kept on disk" in plan.passes[-1].why
     assert plan.passes[-1].times == 1
@@ -220,7 +222,7 @@ def test_a_disk_that_fills_while_rows_are_kept_costs_time_and_no_bit(mixed, monk
     monkeypatch.undo()
     monkeypatch.setattr("shutil.disk_usage", lambda _: SimpleNamespace(free=1_000))
     with pytest.raises(UsageError, match="cache=True keeps .* free"):
-        sl.fit(pipeline, data, cache=True, **options)
+        sl.explain(pipeline, data, cache=True, **options)
     assert "kept" not in str(sl.explain(pipeline, data, **options))
 
 

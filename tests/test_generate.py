@@ -162,6 +162,16 @@ def test_same_call_gives_same_bytes(generate: Callable[..., list[Path]], tmp_pat
     assert one.read_bytes() == two.read_bytes()
 
 
+def test_other_seeds_give_other_trips_of_one_city(tmp_path: Path) -> None:
+    means = []
+    for seed in (0, 1):
+        generate_taxi(tmp_path / str(seed), 60_000, seed=seed)
+        frame = pq.read_table(tmp_path / str(seed)).to_pandas()
+        means.append(frame.PULocationID.value_counts().head(40))
+    assert means[0].index[:3].tolist() == means[1].index[:3].tolist()
+    assert means[0].corr(means[1]) > 0.99
+
+
 @BOTH
 def test_seed_changes_the_rows(generate: Callable[..., list[Path]], tmp_path: Path) -> None:
     one, two = (read(generate(tmp_path / str(seed), 500, seed=seed)) for seed in (0, 1))

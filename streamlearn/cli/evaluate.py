@@ -138,7 +138,7 @@ def command(run: str, data: tuple[str, ...], **options: Any) -> int:
         found.to_html(report)
     if as_json:
         click.echo(found.to_json())
-    else:
+    elif not quiet:
         click.echo(repr(found) + (f"\n  report  {report}" if report else ""))
     tell_rejected(found.quarantine, f"{output}.quarantine.jsonl" if output else None)
     return _exit_code(found)

@@ -146,7 +146,12 @@ def memory_options(function: F) -> F:
         ),
         click.option("--chunk-size", type=ROWS, help="Rows read at once, at most."),
         click.option("--threads", type=click.IntRange(1), help="By default the number of cores."),
-        click.option("-q", "--quiet", is_flag=True, help="Show no progress."),
+        click.option(
+            "-q",
+            "--quiet",
+            is_flag=True,
+            help="Show no progress and no result, only what is wrong.",
+        ),
         click.option("--json", "as_json", is_flag=True, help="Print the result as JSON."),
         click.option("--debug", is_flag=True, help="Show the stack trace of errors."),
     )(function)
@@ -212,7 +217,11 @@ def fit_options(function: F) -> F:
             show_default=True,
             help="Of everything random.",
         ),
-        click.option("--scratch-dir", type=click.Path(file_okay=False), help="For shuffled rows."),
+        click.option(
+            "--scratch-dir",
+            type=click.Path(file_okay=False),
+            help="For shuffled, prepared and held-out rows.",
+        ),
         click.option(
             "--on-unsupported",
             type=click.Choice(["raise", "sample"]),

@@ -93,8 +93,6 @@ def command(run: str, data: tuple[str, ...], output: str, **options: Any) -> int
         more = [*options["columns"], *re.findall(r"\w+", options["where"] or "")]
         needed = None if known is None else [*map(str, known), *more]
         options["derive"] = derived_for(result.manifest, needed)
-    if options["features"] is None and known is not None:
-        options["features"] = ",".join(map(str, known))
     form = form_of(result.manifest.get("data", {}).get("csv"), data)
     dataset = open_dataset(data, options, form)
     limit = resolve_budget(options["memory_budget"], 1)

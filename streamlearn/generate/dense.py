@@ -34,7 +34,8 @@ class _Dense:
     def __init__(self, seed: int, columns: int) -> None:
         self._seed = seed
         self._columns = columns
-        world = seeded_stream(seed, DENSE, WORLD, columns)
+        # One world whatever the seed of the rows, so that a model may be judged on others.
+        world = seeded_stream(0, DENSE, WORLD, columns)
         weights = world.standard_normal(columns)
         # The length of the weights is the spread of the logit, hence the achievable accuracy.
         self._weights = (weights * (_LOGIT_SCALE / np.linalg.norm(weights))).astype(np.float32)

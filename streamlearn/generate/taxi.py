@@ -153,11 +153,15 @@ _LANES = (
 )
 
 
-class _City:
-    """Zones by popularity and their effects, all drawn from the seed."""
+_CITY = 0
+"""Other seeds give other trips in the same city, so that a model may be judged on them."""
 
-    def __init__(self, seed: int) -> None:
-        rng = seeded_stream(seed, TAXI, WORLD)
+
+class _City:
+    """Zones by popularity and their effects: one city, whatever the seed of the trips."""
+
+    def __init__(self) -> None:
+        rng = seeded_stream(_CITY, TAXI, WORLD)
         # One order for both ends: where many trips start, many also end.
         zones = 1 + rng.permutation(_ZONES)
         rank = np.arange(1, _ZONES + 1, dtype=np.float64)
@@ -207,7 +211,7 @@ class _Taxi:
 
     def __init__(self, seed: int) -> None:
         self._seed = seed
-        self._city = _City(seed)
+        self._city = _City()
 
     def block(self, index: int) -> pa.Table:
         rng = seeded_stream(self._seed, TAXI, ROWS, index)
@@ -408,7 +412,7 @@ def generate_taxi(
 
     The columns are those of a New York green taxi month of 2023. The target is not a column:
     it is the minutes from pickup to drop-off, which grow with the distance and depend on the
-    hour of the week and on both zones (one additive effect each, drawn from the seed).
+    hour of the week and on both zones (one additive effect each).
 
     Trips start in January 2019 and go on month after month; a month holds 65,536 trips at
     first, 65,536 more each month, and 1,966,080 from the 30th month on. Pickup times rise
@@ -421,7 +425,8 @@ def generate_taxi(
     rows : int
         Rows in all, at least 1.
     seed : int, default 0
-        Non-negative. The same seed gives the same rows, and fewer rows are a prefix of more.
+        Non-negative, of the rows. The same seed gives the same rows, and fewer rows are a prefix of
+        more; the city is one.
     rows_per_file : int, default 2_000_000
         Rows of every file but the last.
     rows_per_group : int, default 131_072

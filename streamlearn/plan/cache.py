@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from streamlearn.errors import UsageError
+from streamlearn.sizes import format_bytes
+
 __all__ = ["Cache", "plan_cache"]
 
 _DECODE_BPS = 0.9e9
@@ -12,6 +15,8 @@ _PREPARE_BPS = {"dense": 2.0e9, "sparse": 0.7e9, "text": 0.05e9}
 _WRITE_BPS = 0.8e9
 _READ_BPS = 1.2e9
 """Of scratch files: less than a page cache gives, more than a slow disk does."""
+_LEAST_S = 0.5
+"""Saved, that are worth telling of."""
 _SHARE_OF_FREE = 0.5
 """Of the free disk, that is taken without being asked to."""
 
@@ -50,6 +55,11 @@ def plan_cache(
     wanted : bool or None
         What the user said; None: where it saves time, and the disk has twice the room.
 
+    Raises
+    ------
+    UsageError
+        If it was asked for and the disk has no room.
+
     Examples
     --------
     >>> plan_cache(rows=10**7, raw_row_bytes=116, row_bytes=112, kind="dense", epochs=1,
@@ -65,6 +75,14 @@ def plan_cache(
     again = raw_row_bytes / _DECODE_BPS + row_bytes / _PREPARE_BPS[kind]
     spent = kept / _WRITE_BPS + (epochs - 1) * kept / _READ_BPS
     found = Cache(int(rows * kept), rows * ((epochs - 1) * again - spent))
-    if wanted is None and (found.saved_s <= 0 or found.size_bytes > _SHARE_OF_FREE * free_bytes):
+    if wanted and found.size_bytes > free_bytes:
+        raise UsageError(
+            f"cache=True keeps {format_bytes(found.size_bytes)} of rows on disk, but where scratch "
+            f"is kept there are {format_bytes(free_bytes)} free; name another folder with "
+            "scratch_dir= or --scratch-dir, or do without --cache"
+        )
+    if wanted is None and (
+        found.saved_s < _LEAST_S or found.size_bytes > _SHARE_OF_FREE * free_bytes
+    ):
         return None
     return found

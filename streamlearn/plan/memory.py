@@ -258,10 +258,19 @@ def _does_not_fit(
     enough = option_bytes(floor * 1.03)
     worst = max(demands, key=lambda demand: demand.total(rows, 1))
     largest = max(worst.terms(rows, 1), key=lambda term: term.size_bytes)
-    return MemoryBudgetError(
+    needs = (
         f"pass {worst.name!r} needs {format_bytes(worst.total(rows, 1) + slack)} "
-        f"(most of it: {largest.what}, {format_bytes(largest.size_bytes)}), but the budget of "
-        f"{format_bytes(limit)} less {format_bytes(reserved)} already in use by the process "
-        f"leaves {format_bytes(limit - reserved)}; use memory_budget='{enough}' or "
-        f"--memory-budget {enough}, or {worst.remedy}"
+        f"(most of it: {largest.what}, {format_bytes(largest.size_bytes)})"
+    )
+    if limit <= reserved:
+        return MemoryBudgetError(
+            f"the memory budget is {format_bytes(limit)}, but the process holds "
+            f"{format_bytes(reserved)} already (Python, the libraries, your own data), and {needs}; "
+            f"use memory_budget='{enough}' or --memory-budget {enough}, or say '+300MB' for what "
+            "may come on top"
+        )
+    return MemoryBudgetError(
+        f"{needs}, but the budget of {format_bytes(limit)} less {format_bytes(reserved)} already "
+        f"in use by the process leaves {format_bytes(limit - reserved)}; use "
+        f"memory_budget='{enough}' or --memory-budget {enough}, or {worst.remedy}"
     )

@@ -27,8 +27,8 @@ _HELP = {
     "decode": "leave out columns that are not used (features=), convert the data to a format that "
     "decodes faster (streamlearn convert, compression lz4 or none), or use more threads",
     "statistics": "fewer columns, or steps that learn nothing (a hashing encoder)",
-    "prepare": "cache=True keeps prepared rows between epochs; steps without a compiled kernel "
-    "(docs/preprocessing.md) cost most",
+    "prepare": "steps without a compiled kernel (docs/preprocessing.md) cost most; where a fit has "
+    "several epochs, cache=True keeps prepared rows between them",
     "scratch": "a faster disk for scratch_dir, or cache=False",
     "model": "this is the estimator's own partial_fit or predict: a larger batch_size, fewer "
     "epochs, fewer output columns, or a cheaper model",

@@ -57,6 +57,8 @@ class GateResult:
     """Rows that the value is from."""
 
     def __str__(self) -> str:
+        if not self.rows:
+            return f"FAILED  {self.gate}: there is no such row"
         low_high = f" [{self.interval.low:.6g}, {self.interval.high:.6g}]" if self.interval else ""
         return (
             f"{'passed' if self.passed else 'FAILED'}  {self.gate}: {self.metric} is "

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from pathlib import Path
 
-from streamlearn.errors import MemoryBudgetError, UsageError
+from streamlearn.errors import UsageError
 from streamlearn.sizes import format_bytes, parse_bytes
 
 __all__ = ["available_bytes", "cgroup_limit", "resolve_budget"]
@@ -115,11 +115,4 @@ def resolve_budget(budget: str | int | None, reserved_bytes: int) -> int:
             format_bytes(bound),
         )
         limit = bound
-    if limit <= reserved_bytes:
-        raise MemoryBudgetError(
-            f"the memory budget is {format_bytes(limit)}, but the process holds "
-            f"{format_bytes(reserved_bytes)} already (Python, the libraries, your own data); "
-            f"use a budget above {format_bytes(reserved_bytes * 1.3)}, or say '+300MB' for what "
-            "may come on top"
-        )
     return limit

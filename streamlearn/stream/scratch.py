@@ -23,15 +23,8 @@ from streamlearn.sizes import format_bytes
 __all__ = ["Scratch", "check_free_disk"]
 
 
-def check_free_disk(
-    folder: str | os.PathLike[str] | None, size_bytes: int, *, what: str = "shuffling"
-) -> None:
+def check_free_disk(folder: str | os.PathLike[str] | None, size_bytes: int) -> None:
     """Refuse scratch that the disk has no room for.
-
-    Parameters
-    ----------
-    what : str
-        That keeps rows on disk.
 
     Raises
     ------
@@ -42,9 +35,9 @@ def check_free_disk(
     free = shutil.disk_usage(place).free
     if size_bytes > free:
         raise UsageError(
-            f"{what} keeps {format_bytes(size_bytes)} of rows on disk, but "
+            f"shuffling keeps {format_bytes(size_bytes)} of rows on disk, but "
             f"{place} has {format_bytes(free)} free; name another folder with scratch_dir= or "
-            f"--scratch-dir, or do without {what}"
+            "--scratch-dir, or do without shuffling"
         )
 
 

@@ -82,7 +82,8 @@ class Numbers:
                 raise DataError(
                     f"{data.locate(int(rows[at]))}: column {field.name!r} is missing (null), and "
                     f"{self.dtype} has no such value; leave such rows out with where= (in SQL: "
-                    f"{field.name} IS NOT NULL), or make the column one of fractions with derive="
+                    f"{field.name} IS NOT NULL), or make the column one of fractions with derive=; "
+                    "parquet holds missing values of any type"
                 )
         elif _dtype(field.type).kind in "iu" and _dtype(field.type).itemsize == 8:
             bound = pc.min_max(column).as_py()

@@ -19,7 +19,7 @@ def place(tmp_path_factory):
 
 
 def _evaluate(place, *options):
-    return main(["evaluate", str(place / "one"), str(place / "rows.parquet"), "-q", *options])
+    return main(["evaluate", str(place / "one"), str(place / "rows.parquet"), *options])
 
 
 def test_slices_and_comparison_are_shown(place, capsys):
@@ -115,3 +115,25 @@ def test_a_folder_that_is_not_there_is_refused_at_once(place, tmp_path, capsys, 
     capsys.readouterr()
     assert _evaluate(place, option, str(tmp_path / "none" / "found.html")) == 2
     assert "there is no folder" in capsys.readouterr().err
+
+
+def test_quiet_prints_nothing_but_what_is_wrong(place, capsys):
+    assert _evaluate(place, "-q") == 0
+    assert capsys.readouterr() == ("", "")
+    assert _evaluate(place, "-q", "--require", "accuracy >= 0.5 where zone == 99999") == 1
+    shown = capsys.readouterr()
+    assert shown.out == ""
+    assert "there is no such row" in shown.err
+
+
+def test_no_row_to_score_is_an_error(place, capsys):
+    assert _evaluate(place, "--where", "distance > 1e300") == 4
+    assert "no row to score" in capsys.readouterr().err
+
+
+def test_a_budget_below_what_is_held_is_refused_with_the_number_that_would_do(place, capsys):
+    assert _evaluate(place, "--memory-budget", "20MB") == 3
+    said = capsys.readouterr().err
+    assert "already" in said
+    enough = said.rpartition("--memory-budget ")[2].partition(",")[0]
+    assert _evaluate(place, "--memory-budget", enough) == 0
