@@ -20,6 +20,9 @@ from streamlearn.prepare.base import Rows
 __all__ = ["CategoryIndex", "OneHotKernel", "OrdinalKernel", "columns_of"]
 
 _UNKNOWN = -1
+_WHOLE = 1 << 51
+_SHORT = ("u1", "u2", "u4")
+"""Unsigned integers that int64 holds."""
 _MANY_TEXTS = 50_000
 _DENSE_RANGE = 1 << 20
 """Widest span of integer categories looked up by position in a table."""
@@ -63,20 +66,56 @@ class CategoryIndex:
         """
         return None if self._table is None else outputs[self._table]
 
-    def take_numbers(self, column: Any, table: NDArray[Any]) -> NDArray[Any] | None:
-        """Return the outputs of a column of integers without gaps; None where it is no such."""
+    def take_numbers(
+        self, column: Any, table: NDArray[Any], outputs: NDArray[Any] | None = None
+    ) -> NDArray[Any] | None:
+        """Return the outputs of a column of numbers by their place in a table, if that can be.
+
+        Parameters
+        ----------
+        column : Arrow or NumPy array
+        table : array
+            Of `look_up`.
+        outputs : array of shape (n_categories + 1,), optional
+            What the table was made of; positions, if it is left out.
+        """
+        absent = None
         if isinstance(column, pa.Array):
-            if column.null_count or not pa.types.is_integer(column.type):
+            if column.type == pa.uint64():
                 return None
-            column = column.to_numpy()
-        if column.dtype.kind not in "iu" or column.dtype == np.uint64:
+            if pa.types.is_integer(column.type) and column.null_count:
+                absent = column.is_null().to_numpy(zero_copy_only=False)
+                column = column.fill_null(0)
+            elif not pa.types.is_integer(column.type) and not pa.types.is_floating(column.type):
+                return None
+            column = column.to_numpy(zero_copy_only=False)
+        if column.dtype.kind not in "if" and column.dtype.kind + str(column.itemsize) not in _SHORT:
             return None
-        return np.asarray(table.take(column.astype(np.int64) - self._low, mode="clip"))
+        if column.dtype.kind == "f":
+            if abs(self._low) > _WHOLE:
+                return None
+            # In float64 the difference of what could be a category rounds nothing.
+            shifted = column.astype(np.float64) - self._low
+            with np.errstate(invalid="ignore"):
+                places = shifted.astype(np.int64)
+            # Fractions, infinities and what is missing have the place of what is unknown.
+            places[places != shifted] = 0
+            absent = np.isnan(column)
+        else:
+            places = column.astype(np.int64) - self._low
+        found = np.asarray(table.take(places, mode="clip"))
+        if absent is not None:
+            found[absent] = self._missing if outputs is None else outputs[self._missing]
+        return found
 
     def find(self, column: Any) -> NDArray[np.int32]:
         """Return the positions of a column's values, shape (rows,)."""
         if isinstance(column, pa.Array):
             number = pa.types.is_integer(column.type) or pa.types.is_floating(column.type)
+            if number and self._table is not None:
+                found = self.take_numbers(column, self._table)
+                if found is not None:
+                    return found
             if self._numeric and number:
                 return self._find_numbers(np.asarray(column.to_numpy(zero_copy_only=False)))
             return self._find_arrow(column)
@@ -220,7 +259,7 @@ class OneHotKernel:
         for index, column in enumerate(columns):
             direct = self._direct[index]
             if direct is not None and not self._refuses:
-                taken = self._indexes[index].take_numbers(column, direct)
+                taken = self._indexes[index].take_numbers(column, direct, self._tables[index])
                 if taken is not None:
                     out[:, index] = taken
                     continue

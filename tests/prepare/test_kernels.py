@@ -430,3 +430,33 @@ def test_every_string_is_found_at_its_place_or_not_at_all(known, asked, type_, w
     index = CategoryIndex(np.array(ordered, dtype=object))
     assert index.find(pa.array(asked, type_)).tolist() == expected
     assert index.find(np.array(asked, dtype=object)).tolist() == expected
+
+
+KINDS = ["int8", "int32", "int64", "uint8", "uint16", "uint32", "float32", "float64"]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("seed", range(8))
+def test_categories_that_are_numbers_with_gaps_are_found_by_place(kind, seed):
+    """Whole numbers, fractions, values beyond the table, missing ones known or not."""
+    rng = np.random.default_rng(seed)
+    low, high = (0, 200) if kind.startswith("u") else (-100, 100)
+    pool = rng.integers(low, high, 8)
+
+    def column(values, share):
+        values = rng.choice(values, 60).astype(kind)
+        if kind.startswith("float"):
+            odd = np.array([0.5, 1e30, -1e30])[rng.integers(0, 3, 60)]
+            values = np.where(rng.random(60) < share, odd, values).astype(kind)
+        return pa.array(values, mask=rng.random(60) < share)
+
+    known, new = column(pool[:5], 0.2 * (seed % 2)), column([*pool, 3, 120], 0.2)
+    frame, later = (part.to_pandas().to_frame("a") for part in (known, new))
+    block = pa.record_batch({"a": new})
+    onehot = OneHotEncoder(handle_unknown="ignore", sparse_output=False).fit(frame)
+    unknown = {"handle_unknown": "use_encoded_value", "unknown_value": -9}
+    ordinal = OrdinalEncoder(**unknown, encoded_missing_value=-5).fit(frame)
+    for encoder in (onehot, ordinal):
+        got = compile_transformer(encoder, None).apply(block)
+        wanted = encoder.transform(later)
+        assert np.array_equal(got, wanted, equal_nan=True)
