@@ -225,9 +225,10 @@ def test_evaluation_stays_within(taxi, tmp_path):
     code = f"""
 import streamlearn as sl
 data = sl.scan({taxi!r}, target="fare_amount")
-result = sl.evaluate({str(tmp_path / "run")!r}, data, memory_budget=300_000_000)
+result = sl.evaluate({str(tmp_path / "run")!r}, data, memory_budget=340_000_000)
 """
-    check_budget_is_kept(code, 300_000_000)
+    # Intervals, ranks and residuals took 20 MB more than the few metrics there were at 300 MB.
+    check_budget_is_kept(code, 340_000_000)
 
 
 @pytest.mark.parametrize("threads", [1, 4])

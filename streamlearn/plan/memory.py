@@ -16,9 +16,6 @@ from streamlearn.sizes import format_bytes, option_bytes
 __all__ = ["SLACK", "Demand", "MemoryPlan", "Term", "block_rows", "plan_memory", "smallest_budget"]
 
 _BLOCK_ROWS = 8_192
-_LONGEST_BLOCK = 32_768
-_SMALL_CELLS = 1 << 18
-"""Values of a block that stay in a processor's cache: narrow data has longer blocks."""
 _BLOCK_CELLS = 1 << 21
 _LEAST_BLOCK = 64
 _SLACK_BYTES = 32_000_000
@@ -54,10 +51,9 @@ def block_rows(cells: int, row_bytes: float = 0.0) -> int:
     Examples
     --------
     >>> block_rows(28), block_rows(5_000), block_rows(1, 50_000)
-    (9362, 419, 320)
+    (8192, 419, 320)
     """
-    rows = max(_BLOCK_ROWS, min(_LONGEST_BLOCK, _SMALL_CELLS / max(1, cells)))
-    rows = min(rows, _BLOCK_CELLS / max(1, cells), _CHUNK_BYTES / max(1.0, row_bytes))
+    rows = min(_BLOCK_ROWS, _BLOCK_CELLS / max(1, cells), _CHUNK_BYTES / max(1.0, row_bytes))
     return max(_LEAST_BLOCK, int(rows))
 
 

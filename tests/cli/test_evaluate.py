@@ -91,7 +91,7 @@ def test_text_is_not_read_as_markup(tmp_path, place, capsys):
     capsys.readouterr()
     assert (
         main(
-            ["evaluate", str(place / "one"), str(tmp_path / "rows.parquet"), "-q",
+            ["evaluate", str(place / "one"), str(tmp_path / "rows.parquet"),
              "--slice-by", "[red]x"]
         )
         == 0
